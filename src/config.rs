@@ -1,0 +1,225 @@
+//! `marts.toml` and the environment, read once.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use secrecy::SecretString;
+
+use crate::datasets::Connector;
+
+/// Everything `marts.toml` says, checked. Relative paths are relative to the file's folder.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the file was, for messages.
+    pub path: PathBuf,
+    pub postgres: PostgresSettings,
+    pub staging: StagingSettings,
+    pub limits: Limits,
+    pub security: Security,
+    pub orgs: Vec<Org>,
+}
+
+/// `[postgres]`; absent means the embedded server.
+#[derive(Debug, Clone, Default)]
+pub struct PostgresSettings {
+    /// `env:NAME` or `file:PATH` of the connection URL; none = the embedded server under `data_dir`.
+    pub url: Option<SecretRef>,
+    /// Where the embedded server keeps its data: `.marts/postgres`.
+    pub data_dir: PathBuf,
+}
+
+/// `[staging]`.
+#[derive(Debug, Clone)]
+pub struct StagingSettings {
+    /// The landing zone: `staging`.
+    pub path: PathBuf,
+}
+
+/// `[limits]`: what one process may use.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// DuckDB's memory limit, in MiB.
+    pub duckdb_memory_mib: u64,
+    /// DuckDB's threads; 0 = as many as the machine has.
+    pub duckdb_threads: u16,
+    /// Requests in flight to one HTTP source for one organisation.
+    pub http_concurrency: u16,
+    /// Seconds an HTTP request may take as a whole. QuickBooks cuts reports off at 120 s.
+    pub http_timeout_secs: u64,
+    /// Tries for a transient failure, the first included.
+    pub tries: u16,
+    /// Longest wait between two tries, in seconds.
+    pub max_backoff_secs: u64,
+    /// First wait between two tries, in milliseconds.
+    pub first_backoff_millis: u64,
+}
+
+/// `[security]`.
+#[derive(Debug, Clone, Default)]
+pub struct Security {
+    /// 32 bytes in base64, by reference: encrypts `oauth_tokens`.
+    pub token_key: Option<SecretRef>,
+}
+
+/// One `[[org]]`.
+#[derive(Debug, Clone)]
+pub struct Org {
+    /// Lower-case letters, digits, `-` and `_`: its name in paths and on the command line.
+    pub slug: String,
+    pub name: String,
+    pub timezone: Tz,
+    /// 1 to 12.
+    pub fiscal_year_start_month: u32,
+    /// Nothing before it has a row.
+    pub data_start_date: Option<NaiveDate>,
+    /// First days of months that have no rows.
+    pub excluded_months: Vec<NaiveDate>,
+    pub softbase: Option<Softbase>,
+    pub quickbooks: Option<QuickBooks>,
+}
+
+impl Org {
+    /// Whether the organisation has that connector.
+    pub fn has(&self, connector: Connector) -> bool {
+        match connector {
+            Connector::Softbase => self.softbase.is_some(),
+            Connector::QuickBooks => self.quickbooks.is_some(),
+        }
+    }
+}
+
+/// `[org.softbase]`: the dealer's ERP, a SQL Server database.
+#[derive(Debug, Clone)]
+pub struct Softbase {
+    pub server: SqlServer,
+    /// The dealer's schema, e.g. `ben002`.
+    pub schema: String,
+    /// Whether `total_revenue` keeps the sales tax in. Default false: tax is a liability, not revenue.
+    pub total_includes_tax: bool,
+    /// Customers whose invoices are left out when either ShipTo or BillTo names them.
+    pub excluded_customers: Vec<String>,
+    /// Branches whose invoices are left out.
+    pub excluded_branches: Vec<i64>,
+    /// Work orders known to be corrupt.
+    pub excluded_work_orders: Vec<String>,
+}
+
+/// How to reach a SQL Server.
+#[derive(Debug, Clone)]
+pub struct SqlServer {
+    pub host: String,
+    /// 1433.
+    pub port: u16,
+    pub database: String,
+    pub login: SqlLogin,
+    pub tls: SqlTls,
+    /// A PEM file with the authority that signed the server's certificate; none = the system's authorities.
+    pub ca_file: Option<PathBuf>,
+    /// Seconds of silence after which a statement is given up.
+    pub timeout_secs: u64,
+}
+
+/// Who logs in.
+#[derive(Debug, Clone)]
+pub enum SqlLogin {
+    Password {
+        user: String,
+        password: SecretRef,
+    },
+    /// Azure AD, client credentials grant.
+    AzureAd {
+        tenant: String,
+        client_id: String,
+        client_secret: SecretRef,
+        /// `https://login.microsoftonline.com`
+        authority: String,
+    },
+}
+
+/// How the connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqlTls {
+    /// TDS 8: TLS before anything else.
+    Strict,
+    /// TDS 7.4 with TLS and a verified certificate: the default.
+    Required,
+    /// TLS with any certificate. For tests only.
+    TrustAny,
+    /// No TLS. Refused unless the host is loopback.
+    Off,
+}
+
+/// `[org.quickbooks]`.
+#[derive(Debug, Clone)]
+pub struct QuickBooks {
+    /// `https://quickbooks.api.intuit.com`
+    pub base_url: String,
+    /// `https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer`
+    pub token_url: String,
+    pub realm_id: String,
+    pub client_id: SecretRef,
+    pub client_secret: SecretRef,
+    /// The refresh token of the first consent. Only the seed: the rotated ones live in `oauth_tokens`.
+    pub refresh_token: SecretRef,
+    pub basis: Basis,
+}
+
+/// The accounting basis asked of QuickBooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    Accrual,
+    Cash,
+}
+
+impl Basis {
+    /// As QuickBooks writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Basis::Accrual => "Accrual",
+            Basis::Cash => "Cash",
+        }
+    }
+}
+
+/// Where a secret is kept: `env:NAME` or `file:PATH`. A literal secret is refused.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretRef {
+    Env(String),
+    File(PathBuf),
+}
+
+impl SecretRef {
+    /// Reads the secret; the error names the reference, never a value. Trailing newlines are cut.
+    pub fn read(&self) -> anyhow::Result<SecretString> {
+        use anyhow::{Context, bail};
+        let value = match self {
+            SecretRef::Env(name) => std::env::var(name).with_context(|| {
+                format!("the environment variable {name} is not set (marts.toml refers to env:{name})")
+            })?,
+            SecretRef::File(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the secret file {} (marts.toml refers to it)", path.display()))?,
+        };
+        let value = value.trim_end_matches(['\r', '\n']);
+        if value.is_empty() {
+            bail!("the secret at {self} is empty");
+        }
+        Ok(SecretString::from(value.to_owned()))
+    }
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretRef::Env(name) => write!(out, "env:{name}"),
+            SecretRef::File(path) => write!(out, "file:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for SecretRef {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}

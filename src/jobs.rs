@@ -1,0 +1,111 @@
+//! THE TABLE of jobs: read this first. One literal is one job of the specification's section 4; whatever is said of
+//! jobs elsewhere (`marts jobs`, README's table, the schedule, the contract tests) is read off it.
+//!
+//! Which organisations a job runs for follows from the connectors that each has in `marts.toml`.
+
+use crate::datasets::Connector;
+
+/// One mart, and how it is filled.
+#[derive(Debug)]
+pub struct Job {
+    pub name: &'static str,
+    /// The table it fills.
+    pub mart: &'static str,
+    /// The mart's unique key besides `org_id`.
+    pub key: &'static [&'static str],
+    /// The mart column that tells a row's period: the key's date, or the period's last or first day.
+    pub periods: Periods,
+    /// When it runs by default, local time of the organisation: hour and minute (specification, section 4).
+    pub schedule: (u8, u8),
+    /// Where its numbers may come from, best first: an organisation uses the first whose connector it has.
+    pub sources: &'static [Source],
+    /// `sql/checks/<mart>.sql`: the audit.
+    pub checks: &'static str,
+    /// One sentence for `marts jobs`.
+    pub meaning: &'static str,
+}
+
+/// One way of filling a mart: what to pull, and the SQL that computes the mart from it.
+#[derive(Debug)]
+pub struct Source {
+    pub connector: Connector,
+    /// What the mart's `source_system` says.
+    pub source_system: &'static str,
+    pub reads: &'static [Read],
+    /// The text of the file `sql/marts/<sql_name>.sql`.
+    pub sql: &'static str,
+    pub sql_name: &'static str,
+}
+
+/// A dataset that a job reads, and which partitions of it.
+#[derive(Debug)]
+pub struct Read {
+    pub dataset: &'static str,
+    pub partitions: Partitions,
+}
+
+/// Which partitions of a dataset belong to a run over some periods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partitions {
+    /// The calendar months that the periods touch.
+    Months,
+    /// One snapshot, taken as of the last period's end.
+    Snapshot,
+}
+
+/// The rows a run restates when no range is asked for, counted back from `as_of`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Periods {
+    /// `as_of` and the days before it, `count` in all.
+    Days { count: u16 },
+    /// The month of `as_of` and the months before it, `count` in all.
+    Months { count: u16 },
+}
+
+/// The job of that name.
+pub fn job(name: &str) -> Option<&'static Job> {
+    JOBS.iter().find(|job| job.name == name)
+}
+
+/// In the order of a night.
+pub static JOBS: &[Job] = &[
+    Job {
+        name: "etl_sales_daily",
+        mart: "mart_sales_daily",
+        key: &["sales_date"],
+        periods: Periods::Days { count: 45 },
+        schedule: (1, 0),
+        sources: &[Source {
+            connector: Connector::Softbase,
+            source_system: "softbase",
+            reads: &[
+                Read { dataset: "softbase_invoices", partitions: Partitions::Months },
+                Read { dataset: "softbase_work_orders", partitions: Partitions::Snapshot },
+            ],
+            sql: include_str!("../sql/marts/mart_sales_daily.sql"),
+            sql_name: "mart_sales_daily",
+        }],
+        checks: include_str!("../sql/checks/mart_sales_daily.sql"),
+        meaning: "Revenue and invoices by department, and work orders, a row a day.",
+    },
+    Job {
+        name: "etl_quickbooks_financial",
+        mart: "mart_financial_metrics",
+        key: &["year", "month"],
+        periods: Periods::Months { count: 14 },
+        schedule: (2, 0),
+        sources: &[Source {
+            connector: Connector::QuickBooks,
+            source_system: "quickbooks",
+            reads: &[
+                Read { dataset: "quickbooks_profit_and_loss", partitions: Partitions::Months },
+                Read { dataset: "quickbooks_balance_sheet", partitions: Partitions::Months },
+                Read { dataset: "quickbooks_cash_flow", partitions: Partitions::Months },
+            ],
+            sql: include_str!("../sql/marts/mart_financial_metrics.sql"),
+            sql_name: "mart_financial_metrics",
+        }],
+        checks: include_str!("../sql/checks/mart_financial_metrics.sql"),
+        meaning: "Income statement, balance sheet and operating cash flow, a row a month.",
+    },
+];
