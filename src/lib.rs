@@ -7,3 +7,4 @@ pub mod extract;
 pub mod jobs;
 pub mod periods;
 pub mod staging;
+pub mod sandbox;
