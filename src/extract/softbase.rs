@@ -159,8 +159,8 @@ async fn pull_partition(
             |pull, row| {
                 let mut values = Vec::with_capacity(dataset.columns.len());
                 for (column, (_, cell)) in dataset.columns.iter().zip(row.cells()) {
-                    let value = sqlserver::value(cell)
-                        .with_context(|| format!("{} of {}", column.name, plan.select.table))?;
+                    let value =
+                        sqlserver::value(cell).with_context(|| format!("{} of {}", column.name, plan.select.table))?;
                     values.push(match value {
                         // What tells the month was asked for by its value: it is checked, never blanked.
                         Value::Date(day) if is_month_column(column) => {

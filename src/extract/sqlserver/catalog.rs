@@ -36,19 +36,23 @@ impl Server<'_> {
     /// None at all: the catalog keeps silent about what does not exist and about what the login may not see.
     pub async fn catalog(&mut self, schema: &str, table: &str) -> Result<Catalog> {
         let columns = self
-            .query(&request::catalog(schema, table), || Ok(Vec::new()), |columns, row| {
-                let mut cells = row.cells().map(|(_, cell)| value(cell));
-                let mut next = || cells.next().context("the catalog's answer is short of a column")?;
-                columns.push(SourceColumn {
-                    name: text(next()?).context("the catalog gave a column without a name")?,
-                    data_type: text(next()?).context("the catalog gave a column without a type")?.to_lowercase(),
-                    nullable: text(next()?).is_none_or(|answer| answer != "NO"),
-                    precision: int(next()?),
-                    scale: int(next()?),
-                    length: int(next()?),
-                });
-                Ok(())
-            })
+            .query(
+                &request::catalog(schema, table),
+                || Ok(Vec::new()),
+                |columns, row| {
+                    let mut cells = row.cells().map(|(_, cell)| value(cell));
+                    let mut next = || cells.next().context("the catalog's answer is short of a column")?;
+                    columns.push(SourceColumn {
+                        name: text(next()?).context("the catalog gave a column without a name")?,
+                        data_type: text(next()?).context("the catalog gave a column without a type")?.to_lowercase(),
+                        nullable: text(next()?).is_none_or(|answer| answer != "NO"),
+                        precision: int(next()?),
+                        scale: int(next()?),
+                        length: int(next()?),
+                    });
+                    Ok(())
+                },
+            )
             .await
             .with_context(|| format!("reading the catalog of {schema}.{table}"))?;
         ensure!(

@@ -17,8 +17,9 @@ pub fn value<'r>(cell: &'r ColumnData<'static>) -> Result<Value<'r>> {
             None | Some("") => Value::Null,
             Some(text) => Value::Text(text),
         },
-        ColumnData::Numeric(number) => number
-            .map_or(Value::Null, |number| Value::Decimal { mantissa: number.value(), scale: number.scale() }),
+        ColumnData::Numeric(number) => {
+            number.map_or(Value::Null, |number| Value::Decimal { mantissa: number.value(), scale: number.scale() })
+        }
         ColumnData::U8(number) => integer(*number),
         ColumnData::I16(number) => integer(*number),
         ColumnData::I32(number) => integer(*number),

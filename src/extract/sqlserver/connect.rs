@@ -37,7 +37,7 @@ pub(super) async fn connect(settings: &SqlServer) -> Result<Connection, Failure>
                 set.await.map_err(|error| Failure::of(error, settings, &host))?;
                 return Ok(client);
             }
-            Err(tiberius::Error::Routing { host: next, port: next_port }) => {
+            Err(tiberius::error::Error::Routing { host: next, port: next_port }) => {
                 tracing::debug!(from = host, to = next, port = next_port, "redirected");
                 // Managed instances may append an instance name, which the port already stands for.
                 host = next.split('\\').next().unwrap_or(&next).to_owned();
@@ -120,9 +120,7 @@ fn is_loopback(host: &str) -> bool {
 
 async fn authentication(settings: &SqlServer) -> Result<AuthMethod, Failure> {
     match &settings.login {
-        SqlLogin::Password { user, password } => {
-            Ok(AuthMethod::sql_server(user, password.read()?.expose_secret()))
-        }
+        SqlLogin::Password { user, password } => Ok(AuthMethod::sql_server(user, password.read()?.expose_secret())),
         SqlLogin::AzureAd { tenant, client_id, client_secret, authority } => {
             let url = format!("{}/{tenant}/oauth2/v2.0/token", authority.trim_end_matches('/'));
             let token = azure_token(&url, client_id, &client_secret.read()?, patience(settings)).await?;
@@ -143,7 +141,7 @@ async fn azure_token(
 ) -> Result<SecretString, Failure> {
     #[derive(serde::Deserialize)]
     struct Answer {
-        access_token: SecretString,
+        access_token: String,
     }
     #[derive(serde::Deserialize)]
     struct Refusal {
@@ -167,7 +165,7 @@ async fn azure_token(
     let status = response.status();
     if status.is_success() {
         return match response.json::<Answer>().await {
-            Ok(answer) => Ok(answer.access_token),
+            Ok(answer) => Ok(answer.access_token.into()),
             Err(error) if error.is_decode() => Err(anyhow!("{url} answered without a token").into()),
             Err(error) => Err(failed(error)),
         };

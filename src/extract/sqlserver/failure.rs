@@ -41,14 +41,16 @@ impl Failure {
 
     /// Judges an error of the driver. `host` is the server spoken to, which differs from the configured one after a
     /// redirection.
-    pub fn of(error: tiberius::Error, settings: &SqlServer, host: &str) -> Self {
+    pub fn of(error: tiberius::error::Error, settings: &SqlServer, host: &str) -> Self {
         let (retry, words) = match error {
-            tiberius::Error::Server(error) => server_error(&error, settings),
-            tiberius::Error::Io { kind, message } => io_error(kind, &message, settings),
-            tiberius::Error::Tls(message) => (Retry::Never, tls_error(&message, host)),
-            tiberius::Error::Routing { .. } => (Retry::Never, "it redirected in the middle of a session".into()),
-            tiberius::Error::Protocol(message) => (Retry::Never, protocol_error(&message)),
-            tiberius::Error::Utf8 | tiberius::Error::Utf16 => (Retry::Never, "it sent a text that is not Unicode".into()),
+            tiberius::error::Error::Server(error) => server_error(&error, settings),
+            tiberius::error::Error::Io { kind, message } => io_error(kind, &message, settings),
+            tiberius::error::Error::Tls(message) => (Retry::Never, tls_error(&message, host)),
+            tiberius::error::Error::Routing { .. } => (Retry::Never, "it redirected in the middle of a session".into()),
+            tiberius::error::Error::Protocol(message) => (Retry::Never, protocol_error(&message)),
+            tiberius::error::Error::Utf8 | tiberius::error::Error::Utf16 => {
+                (Retry::Never, "it sent a text that is not Unicode".into())
+            }
             // Encoding, conversion and the like: their texts may quote a value, so only the kind is told.
             _ => (Retry::Never, "its answer could not be decoded".into()),
         };
