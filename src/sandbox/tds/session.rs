@@ -10,9 +10,10 @@ use tokio::{
 
 use super::{
     LogEntry, Shared,
+    ast::Statement,
     error::SqlError,
     faults::{Break, StatementFault},
-    grammar::{self, Statement},
+    grammar,
     packet::{Message, PacketWriter, kind, read_message},
     query::{Query, Step},
     request::{self, Parameter, Reader},
