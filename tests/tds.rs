@@ -746,10 +746,10 @@ async fn only_known_logins_get_in() {
         LogEntry::Login { login, .. } => Some(login),
         _ => None,
     });
-    let last = last.last().unwrap();
+    let last = last.collect::<Vec<_>>().pop().unwrap();
     assert!(last.access_token && last.read_only_intent);
     assert!(
-        !format!("{:?}", server.log()).contains("token\""),
+        !format!("{:?}", server.log()).contains("good-token"),
         "secrets stay out of the log"
     );
 }
@@ -1128,7 +1128,7 @@ async fn casts_are_those_of_sql_server() {
     let cases: Vec<(SqlType, SqlValue, &str, Result<&str, u32>)> = vec![
         (
             SqlType::Money,
-            dec(-922_337_203_685_477_5808, 4),
+            dec(-9_223_372_036_854_775_808, 4),
             "decimal(19,4)",
             Ok("-922337203685477.5808"),
         ),
@@ -1168,7 +1168,7 @@ async fn casts_are_those_of_sql_server() {
         (SqlType::Bit, SqlValue::Bit(true), "int", Ok("I32(Some(1))")),
         (SqlType::Money, dec(15_000, 4), "int", Ok("I32(Some(2))")),
         (decimal(9, 1), dec(19, 1), "int", Ok("I32(Some(1))")),
-        (SqlType::Money, dec(12_3456, 4), "nvarchar(20)", Ok("12.35")),
+        (SqlType::Money, dec(123_456, 4), "nvarchar(20)", Ok("12.35")),
         (decimal(9, 2), dec(-5, 2), "nvarchar(20)", Ok("-0.05")),
         (
             SqlType::Float,
