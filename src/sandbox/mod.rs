@@ -1,0 +1,3 @@
+//! The source systems, simulated on the wire.
+
+pub mod tds;
