@@ -141,7 +141,8 @@ fn io_error(kind: ErrorKind, message: &str, settings: &SqlServer) -> (Retry, Str
 }
 
 fn tls_error(message: &str, host: &str) -> String {
-    if message.contains("UnknownIssuer") {
+    // BadSignature: an authority of that name is known, but with another key, such as one made anew.
+    if message.contains("UnknownIssuer") || message.contains("BadSignature") {
         "its certificate is signed by an authority that this machine does not know; name that authority's PEM file as \
          `ca_file`"
             .into()
