@@ -575,8 +575,11 @@ async fn plain_connections_stay_on_this_machine() {
     softbase::check(&dealer.softbase).await.unwrap();
 
     dealer.softbase.server.host = "192.0.2.1".into();
-    let line = dealer.refusal().await;
-    assert!(line.contains("`tls = \"off\"` is for this machine only"), "{line}");
+    for (tls, name) in [(SqlTls::Off, "off"), (SqlTls::TrustAny, "trust-any")] {
+        dealer.softbase.server.tls = tls;
+        let line = dealer.refusal().await;
+        assert!(line.contains(&format!("`tls = \"{name}\"` is for this machine only")), "{line}");
+    }
 
     let mut dealer = Dealer::new(TdsOptions {
         encryption: Encryption::None,
