@@ -8,7 +8,9 @@ use crate::config::{Config, Org, QuickBooks, SecretRef, SqlLogin};
 use crate::datasets::Connector;
 use crate::jobs::JOBS;
 
-/// Check the configuration and that every secret it refers to can be read, all of them at once
+/// Check the configuration, and that every secret it refers to can be read
+///
+/// Whatever is missing is told at once, job by job. A missing secret fails only the jobs that need it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  marts check\n  marts check --org vital")]
 pub struct CheckArgs {
@@ -111,7 +113,7 @@ fn table(checked: &[Readiness]) -> String {
             ready.subject.to_owned(),
             ready.source.to_owned(),
             state.to_owned(),
-            ready.problems.join("\n"),
+            ready.problems.join("; "),
         ]
     });
     tables::render(&["org", "job", "source", "state", "what is missing"], &[], rows)

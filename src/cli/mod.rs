@@ -119,7 +119,7 @@ pub fn main() -> ExitCode {
         Ok(Ok(Exit::Failed)) => ExitCode::from(1),
         Ok(Ok(Exit::Partial)) => ExitCode::from(3),
         Ok(Err(Failure::Usage(error))) => {
-            output::report_error(&error);
+            output::report_mistake(&error);
             ExitCode::from(2)
         }
         Ok(Err(Failure::Other(error))) => {
@@ -200,8 +200,25 @@ mod tests {
 
     use super::*;
 
+    const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_helps_and_is_in_the_readme() {
+        for verb in Cli::command().get_subcommands() {
+            assert!(verb.get_about().is_some(), "{} says nothing of itself", verb.get_name());
+            let name = verb.get_name();
+            assert!(README.contains(&format!("| `marts {name}")), "README.md has no row for `marts {name}`");
+        }
+    }
+
+    #[test]
+    fn the_readme_shows_the_table_of_jobs() {
+        let table = jobs::markdown();
+        assert!(README.contains(&table), "README.md wants this table:\n{table}");
     }
 }

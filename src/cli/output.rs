@@ -30,14 +30,22 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(&text)
 }
 
+/// Says what whoever called us should write differently: always one line.
+pub fn report_mistake(error: &anyhow::Error) {
+    complain(&one_line(&format!("{error:#}")));
+}
+
 /// Says what went wrong: one line, or all that is known when `RUST_BACKTRACE` asks for it.
 pub fn report_error(error: &anyhow::Error) {
-    let text = match error.backtrace().status() {
-        BacktraceStatus::Captured => format!("error: {error:?}\n"),
-        _ => format!("error: {}\n", one_line(&format!("{error:#}"))),
-    };
-    // Nothing is left to be told when stderr is gone.
-    let _ = io::stderr().write_all(text.as_bytes());
+    match error.backtrace().status() {
+        BacktraceStatus::Captured => complain(&format!("{error:?}")),
+        _ => report_mistake(error),
+    }
+}
+
+fn complain(what: &str) {
+    // Nobody is left to be told when stderr is gone.
+    let _ = io::stderr().write_all(format!("error: {what}\n").as_bytes());
 }
 
 /// Makes a panic one line too. Its message stays out, because it may quote any value; the place is what a bug report
@@ -49,8 +57,7 @@ pub fn report_panics() {
             default(panic);
         } else {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
-            let line = format!("error: a bug in marts at {place}; RUST_BACKTRACE=1 shows more\n");
-            let _ = io::stderr().write_all(line.as_bytes());
+            complain(&format!("a bug in marts at {place}; RUST_BACKTRACE=1 shows more"));
         }
     }));
 }

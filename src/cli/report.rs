@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -146,17 +148,25 @@ impl QueryResult {
         let options = FormatOptions::default();
         let mut rows = Vec::new();
         for batch in batches {
-            let formatters = batch
-                .columns()
+            let columns = batch.columns().iter().map(in_utc).collect::<Result<Vec<_>, _>>()?;
+            let formatters = columns
                 .iter()
                 .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
                 .collect::<Result<Vec<_>, _>>()?;
             for row in 0..batch.num_rows() {
-                let cells = batch.columns().iter().zip(&formatters);
+                let cells = columns.iter().zip(&formatters);
                 rows.push(cells.map(|(column, formatter)| cell(column.as_ref(), formatter, row)).collect());
             }
         }
         Ok(QueryResult { columns, rows })
+    }
+}
+
+/// Instants are shown in UTC. Arrow writes them only in zones given as offsets, unless it carries all zones of the world.
+fn in_utc(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match column.data_type() {
+        DataType::Timestamp(unit, Some(_)) => cast(column, &DataType::Timestamp(*unit, Some("+00:00".into()))),
+        _ => Ok(column.clone()),
     }
 }
 
@@ -184,7 +194,7 @@ fn maybe_milliseconds<S: Serializer>(duration: &Option<Duration>, serializer: S)
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, StringArray, TimestampMicrosecondArray};
+    use arrow::array::{BooleanArray, Date32Array, Decimal128Array, StringArray, TimestampMicrosecondArray};
 
     use super::*;
 
