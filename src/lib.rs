@@ -1,5 +1,6 @@
 //! `marts` fills the nine mart tables of the AIOP data mart schema every night.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod datasets;
