@@ -1,6 +1,8 @@
 //! `marts` fills the nine mart tables of the AIOP data mart schema every night.
 
+pub mod audit;
 pub mod clock;
+pub mod compute;
 pub mod config;
 pub mod datasets;
 pub mod extract;
