@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::report::RunReport;
 use super::{Context, Failure, Outcome, day, output, tables};
 use crate::jobs::{JOBS, Job};
+use crate::run::Request;
 
 /// Land, compute, audit and publish: all jobs of all organisations, or those named
 ///
@@ -52,26 +53,12 @@ Examples:
   marts run --from 2025-03-01 --to 2025-06-30      restate a range
   marts run --from-staging --dry-run               what would change, without asking a source";
 
-/// What is asked of a run, checked.
-#[derive(Debug)]
-pub struct RunRequest {
-    pub jobs: Vec<&'static Job>,
-    /// Slugs; empty = all.
-    pub orgs: Vec<String>,
-    pub as_of: Option<NaiveDate>,
-    /// First and last day of the rows to restate, where asked for.
-    pub range: Option<(NaiveDate, NaiveDate)>,
-    pub from_staging: bool,
-    pub pages: Option<PathBuf>,
-    pub dry_run: bool,
-}
-
 impl RunArgs {
     /// Checks what the arguments mean together.
     ///
     /// # Errors
     /// A usage error.
-    pub fn request(&self) -> Result<RunRequest, Failure> {
+    pub fn request(&self) -> Result<Request, Failure> {
         let range = self.from.zip(self.to);
         if let Some((from, to)) = range {
             if to < from {
@@ -88,7 +75,7 @@ impl RunArgs {
         }
         // The order of a night, and each once, however they were named.
         let named = |candidate: &&Job| self.jobs.is_empty() || self.jobs.iter().any(|name| name == candidate.name);
-        Ok(RunRequest {
+        Ok(Request {
             jobs: JOBS.iter().filter(named).collect(),
             orgs: self.org.clone(),
             as_of: self.as_of,
@@ -104,7 +91,7 @@ impl RunArgs {
 pub fn execute(
     args: &RunArgs,
     context: &Context,
-    work: impl FnOnce(&RunRequest, &Progress) -> Result<RunReport, Failure>,
+    work: impl FnOnce(&Request, &Progress) -> Result<RunReport, Failure>,
 ) -> Outcome {
     let request = args.request()?;
     let progress = context.progress();

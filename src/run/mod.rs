@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use rand::RngExt;
 use serde_json::json;
 use tracing::Instrument as _;
@@ -60,7 +60,6 @@ struct Night<'a> {
     clock: &'a Clock,
     request: &'a Request,
     run_id: String,
-    started_at: DateTime<Utc>,
     tell: &'a Tell<'a>,
 }
 
@@ -93,7 +92,7 @@ pub async fn run(
         tracing::info!(swept, "removed pulls that were cut short");
     }
     let orgs = database.sync_organizations(&config.orgs).await?;
-    let night = Night { config, database, staging, clock, request, run_id, started_at, tell };
+    let night = Night { config, database, staging, clock, request, run_id, tell };
     let todo: Vec<(&Org, &Organization, Vec<&'static Job>)> = config
         .orgs
         .iter()
@@ -297,7 +296,7 @@ impl Night<'_> {
             match self.publish_rows(row, prepared, &passed).await {
                 Ok(published) => {
                     for (at, published) in passed.iter().zip(published) {
-                        prepared[*at].report.published(&published, self.request.dry_run);
+                        prepared[*at].report.counted(&published, self.request.dry_run);
                     }
                     tracing::info!(marts = passed.len(), duration_ms = began.elapsed().as_millis() as u64, "published");
                 }
@@ -351,11 +350,6 @@ impl Night<'_> {
         let mut connection = self.database.connection().await?;
         ledger::finish(&mut connection, &job_run).await
     }
-
-    #[allow(dead_code)]
-    fn started_at(&self) -> DateTime<Utc> {
-        self.started_at
-    }
 }
 
 fn findings(held: &Held) -> Vec<Finding> {
@@ -376,6 +370,7 @@ fn ledger_status(status: Status) -> ledger::RunStatus {
         Status::PartlyHeld => ledger::RunStatus::Partial,
         Status::Held => ledger::RunStatus::Held,
         Status::Failed => ledger::RunStatus::Failed,
+        Status::Running => ledger::RunStatus::Running,
     }
 }
 
