@@ -6,5 +6,5 @@ pub mod datasets;
 pub mod extract;
 pub mod jobs;
 pub mod periods;
-pub mod staging;
 pub mod sandbox;
+pub mod staging;
