@@ -6,5 +6,6 @@ pub mod datasets;
 pub mod extract;
 pub mod jobs;
 pub mod periods;
+pub mod run;
 pub mod sandbox;
 pub mod staging;

@@ -1,6 +1,9 @@
 //! The sources. They are known when we compile, so they are an `enum` and a `match`, and the compiler names what is
 //! missing.
 
+pub mod softbase;
+pub mod sqlserver;
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};

@@ -1,4 +1,10 @@
-//! `marts.toml` and the environment, read once.
+//! `marts.toml` and the environment, read once: here is what the rest of the program sees of them, checked.
+//!
+//! The file as it is written is in `wire`, the checks in `check`, the messages in `parse`.
+
+mod check;
+mod parse;
+mod wire;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -54,6 +60,20 @@ pub struct Limits {
     pub max_backoff_secs: u64,
     /// First wait between two tries, in milliseconds.
     pub first_backoff_millis: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            duckdb_memory_mib: 1024,
+            duckdb_threads: 0,
+            http_concurrency: 4,
+            http_timeout_secs: 130,
+            tries: 6,
+            max_backoff_secs: 60,
+            first_backoff_millis: 500,
+        }
+    }
 }
 
 /// `[security]`.
@@ -145,7 +165,7 @@ pub enum SqlTls {
     Strict,
     /// TDS 7.4 with TLS and a verified certificate: the default.
     Required,
-    /// TLS with any certificate. For tests only.
+    /// TLS with any certificate. Refused unless the host is loopback.
     TrustAny,
     /// No TLS. Refused unless the host is loopback.
     Off,

@@ -1,0 +1,2 @@
+mod plan;
+pub use plan::{Plan, Wanted, Window, plan, source_for};
