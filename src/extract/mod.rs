@@ -1,7 +1,13 @@
 //! The sources. They are known when we compile, so they are an `enum` and a `match`, and the compiler names what is
 //! missing.
 
+pub mod http;
+pub mod oauth;
+pub mod quickbooks;
+
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -25,3 +31,6 @@ pub struct Context<'a> {
     /// Told of progress: dataset, partition where one is done, rows so far.
     pub progress: &'a (dyn Fn(&str, Option<Partition>, u64) + Send + Sync),
 }
+
+/// A future behind a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
