@@ -49,7 +49,7 @@ pub struct Read {
 pub enum Partitions {
     /// The calendar months that the periods touch.
     Months,
-    /// One snapshot, taken as of the last period's end.
+    /// One snapshot: the objects as they stood when pulled, staged under `as_of`.
     Snapshot,
 }
 

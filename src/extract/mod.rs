@@ -4,6 +4,8 @@
 pub mod http;
 pub mod oauth;
 pub mod quickbooks;
+pub mod softbase;
+pub mod sqlserver;
 
 use std::future::Future;
 use std::path::PathBuf;

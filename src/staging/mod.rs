@@ -1,24 +1,38 @@
 //! The landing zone: immutable pulls as plain hive-partitioned Parquet.
+//!
+//! ```text
+//! staging/<dataset>/org=<slug>/period=<YYYY-MM | YYYY-MM-DD>/pull=<YYYYMMDDTHHMMSSZ>/
+//!     rows-0000.parquet    typed rows; where the source answers in pages, each with the number of its page
+//!     pages-0000.parquet   every response as answered (API sources only)
+//!     pull.json            the manifest
+//! ```
+//!
+//! A pull is written to a sibling folder `.tmp-…`, synced, and renamed: the rename is the commit. Whatever was cut
+//! short leaves only such a folder, which nothing reads and the next run sweeps.
+
+mod landing;
+mod rows;
 
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use chrono::{DateTime, NaiveDate, Utc};
+use anyhow::{Context, Result, ensure};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::datasets::Dataset;
 use crate::periods::Partition;
+
+pub use landing::Landing;
+pub use rows::Value;
 
 /// The landing zone.
 #[derive(Debug, Clone)]
 pub struct Staging {
     root: PathBuf,
-}
-
-/// A pull being written; dropping it leaves nothing behind.
-pub struct Landing {
-    _private: (),
 }
 
 /// A complete pull. It comes only from [`Landing::finish`] or from opening a complete one, so nothing can be computed
@@ -40,35 +54,38 @@ pub struct Page<'a> {
     pub body: &'a [u8],
 }
 
-/// One cell of a row on its way to staging.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value<'a> {
-    Null,
-    Text(&'a str),
-    Int(i64),
-    /// `mantissa` × 10^-`scale`.
-    Decimal {
-        mantissa: i128,
-        scale: u8,
-    },
-    Bool(bool),
-    Date(NaiveDate),
-    Timestamp(DateTime<Utc>),
-}
-
 /// What `pull.json` says of a pull.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     pub dataset: String,
     pub org: String,
+    /// `YYYY-MM` or `YYYY-MM-DD`.
     pub period: String,
+    /// First and last local day that the pull covers.
+    pub window: (NaiveDate, NaiveDate),
+    /// The instant that names the pull.
     pub pulled_at: DateTime<Utc>,
     pub rows: u64,
     pub pages: u64,
     /// What the source itself said of its size or sums, where it does.
     pub source_totals: BTreeMap<String, String>,
+    /// SHA-256 of the names and types of the columns: pulls of one fingerprint have one schema.
+    pub schema_fingerprint: String,
+    pub files: Vec<StagedFile>,
     pub tool_version: String,
 }
+
+/// One file of a pull.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedFile {
+    pub name: String,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+const PULL_NAME: &str = "pull=%Y%m%dT%H%M%SZ";
+const MANIFEST_NAME: &str = "pull.json";
+const TEMPORARY_PREFIX: &str = ".tmp-";
 
 impl Staging {
     /// The landing zone at `root`, which need not exist yet.
@@ -76,61 +93,123 @@ impl Staging {
         Staging { root: root.into() }
     }
 
-    /// Starts a pull.
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Starts a pull of one partition. `pulled_at`, to the second, names it; where a pull of that second exists already, the next
+    /// free second does.
     pub fn begin(
         &self,
-        _dataset: &'static Dataset,
-        _org: &str,
-        _partition: Partition,
-        _pulled_at: DateTime<Utc>,
+        dataset: &'static Dataset,
+        org: &str,
+        partition: Partition,
+        pulled_at: DateTime<Utc>,
     ) -> Result<Landing> {
-        unimplemented!("{}", self.root.display())
+        Landing::begin(self.partition_dir(dataset, org, partition), dataset, org, partition, pulled_at)
     }
 
-    /// The newest complete pull of a partition, at or before `as_of_pull` where given.
+    /// The winner of a partition: its newest complete pull, at or before `as_of_pull` where that is given.
+    ///
+    /// # Errors
+    /// The newest pull is not silently passed over when it is damaged: a missing or changed file is an error.
     pub fn winner(
         &self,
-        _dataset: &'static Dataset,
-        _org: &str,
-        _partition: Partition,
-        _as_of_pull: Option<DateTime<Utc>>,
+        dataset: &'static Dataset,
+        org: &str,
+        partition: Partition,
+        as_of_pull: Option<DateTime<Utc>>,
     ) -> Result<Option<Landed>> {
-        unimplemented!()
-    }
-}
-
-impl Landing {
-    /// Keeps a response; returns its number, for the rows that come from it.
-    pub fn page(&mut self, _page: &Page<'_>) -> Result<i64> {
-        unimplemented!()
+        let newest = self
+            .pulls(dataset, org, partition)?
+            .into_iter()
+            .rev()
+            .find(|(pulled_at, _)| as_of_pull.is_none_or(|limit| *pulled_at <= limit));
+        newest.map(|(_, path)| Landed::open(&path)).transpose()
     }
 
-    /// Adds a row: one value per column of the dataset, in its order; `page` for datasets with pages only.
-    ///
-    /// # Errors
-    /// A value that does not fit its column fails the pull, naming dataset, key, column and the value's type.
-    pub fn push(&mut self, _page: Option<i64>, _values: &[Value<'_>]) -> Result<()> {
-        unimplemented!()
+    /// The complete pulls of a partition, oldest first.
+    pub fn pulls(
+        &self,
+        dataset: &'static Dataset,
+        org: &str,
+        partition: Partition,
+    ) -> Result<Vec<(DateTime<Utc>, PathBuf)>> {
+        let mut pulls: Vec<_> = entries(&self.partition_dir(dataset, org, partition))?
+            .into_iter()
+            .filter_map(|path| Some((pull_instant(&path)?, path)))
+            .collect();
+        pulls.sort();
+        Ok(pulls)
     }
 
-    /// Notes a total that the source itself gave.
-    pub fn source_total(&mut self, _name: &str, _value: impl ToString) {}
-
-    /// Rows pushed so far.
-    pub fn rows(&self) -> u64 {
-        unimplemented!()
+    /// The partitions of which an organisation has at least one complete pull, in order.
+    pub fn partitions(&self, dataset: &'static Dataset, org: &str) -> Result<Vec<Partition>> {
+        let mut partitions = Vec::new();
+        for path in entries(&self.root.join(dataset.name).join(format!("org={org}")))? {
+            let Some(period) = file_name(&path).strip_prefix("period=").map(str::to_owned) else { continue };
+            let partition = period.parse().with_context(|| format!("in {}", path.display()))?;
+            if !self.pulls(dataset, org, partition)?.is_empty() {
+                partitions.push(partition);
+            }
+        }
+        partitions.sort();
+        Ok(partitions)
     }
 
-    /// Commits the pull: writes the manifest, syncs, renames.
-    ///
-    /// # Errors
-    /// An empty pull of a dataset that may not be empty, and any failure of the disk. Nothing is left behind then.
-    pub fn finish(self) -> Result<Landed> {
-        unimplemented!()
+    /// Slugs of the organisations that have staged anything of a dataset, in order.
+    pub fn orgs(&self, dataset: &'static Dataset) -> Result<Vec<String>> {
+        let paths = entries(&self.root.join(dataset.name))?;
+        let mut orgs: Vec<_> =
+            paths.iter().filter_map(|path| file_name(path).strip_prefix("org=").map(str::to_owned)).collect();
+        orgs.sort();
+        Ok(orgs)
+    }
+
+    /// Removes what was cut short: `.tmp-` folders whose writer is gone. Returns how many.
+    pub fn sweep(&self) -> Result<usize> {
+        let mut swept = 0;
+        for dataset in entries(&self.root)? {
+            for org in entries(&dataset)? {
+                for partition in entries(&org)? {
+                    for path in entries(&partition)? {
+                        if file_name(&path).starts_with(TEMPORARY_PREFIX) && landing::remove_abandoned(&path)? {
+                            swept += 1;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(swept)
+    }
+
+    fn partition_dir(&self, dataset: &Dataset, org: &str, partition: Partition) -> PathBuf {
+        self.root.join(dataset.name).join(format!("org={org}")).join(format!("period={partition}"))
     }
 }
 
 impl Landed {
+    /// Opens a complete pull and checks its files against the manifest.
+    pub fn open(path: &Path) -> Result<Landed> {
+        let text = fs::read_to_string(path.join(MANIFEST_NAME))
+            .with_context(|| format!("the staged pull {} has no readable {MANIFEST_NAME}", path.display()))?;
+        let manifest: Manifest = serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged", path.join(MANIFEST_NAME).display()))?;
+        for file in &manifest.files {
+            let path = path.join(&file.name);
+            let (bytes, sha256) = digest(&path).with_context(|| format!("the staged file {}", path.display()))?;
+            ensure!(
+                bytes == file.bytes && sha256 == file.sha256,
+                "the staged file {} is not what was written: {bytes} bytes instead of {}, or other content; remove the pull's folder \
+                 and pull again",
+                path.display(),
+                file.bytes
+            );
+        }
+        Ok(Landed { path: path.to_owned(), manifest })
+    }
+
     /// Its folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -140,4 +219,61 @@ impl Landed {
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
+
+    /// Its files of typed rows, in order.
+    pub fn row_files(&self) -> Vec<PathBuf> {
+        let rows = self.manifest.files.iter().filter(|file| file.name.starts_with("rows-"));
+        rows.map(|file| self.path.join(&file.name)).collect()
+    }
 }
+
+/// Size and SHA-256 of a file.
+fn digest(path: &Path) -> Result<(u64, String)> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut bytes = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok((bytes, hex::encode(hasher.finalize())));
+        }
+        hasher.update(&buffer[..read]);
+        bytes += read as u64;
+    }
+}
+
+/// What a folder holds; nothing when it does not exist.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listing = match fs::read_dir(folder) {
+        Ok(listing) => listing,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot list {}", folder.display())),
+    };
+    listing
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()
+        .with_context(|| format!("cannot list {}", folder.display()))
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+fn pull_instant(path: &Path) -> Option<DateTime<Utc>> {
+    NaiveDateTime::parse_from_str(file_name(path), PULL_NAME).ok().map(|instant| instant.and_utc())
+}
+
+/// The name of the pull taken at an instant, and the one a second later.
+fn pull_name(pulled_at: DateTime<Utc>) -> String {
+    pulled_at.format(PULL_NAME).to_string()
+}
+
+fn next_second(pulled_at: DateTime<Utc>) -> DateTime<Utc> {
+    pulled_at + TimeDelta::seconds(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,16 @@
-//! `marts.toml` and the environment, read once.
+//! `marts.toml` and the environment, read once: here is what the rest of the program sees of them, checked.
+//!
+//! The file as it is written is in `wire`, the checks in `check`, the messages in `parse`.
 
+mod check;
+mod parse;
+mod wire;
+
+use std::env::VarError;
 use std::fmt;
 use std::path::PathBuf;
 
+use anyhow::{Context, bail};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use secrecy::SecretString;
@@ -54,6 +62,20 @@ pub struct Limits {
     pub max_backoff_secs: u64,
     /// First wait between two tries, in milliseconds.
     pub first_backoff_millis: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            duckdb_memory_mib: 1024,
+            duckdb_threads: 0,
+            http_concurrency: 4,
+            http_timeout_secs: 130,
+            tries: 6,
+            max_backoff_secs: 60,
+            first_backoff_millis: 500,
+        }
+    }
 }
 
 /// `[security]`.
@@ -145,7 +167,7 @@ pub enum SqlTls {
     Strict,
     /// TDS 7.4 with TLS and a verified certificate: the default.
     Required,
-    /// TLS with any certificate. For tests only.
+    /// TLS with any certificate. Refused unless the host is loopback.
     TrustAny,
     /// No TLS. Refused unless the host is loopback.
     Off,
@@ -193,13 +215,14 @@ pub enum SecretRef {
 impl SecretRef {
     /// Reads the secret; the error names the reference, never a value. Trailing newlines are cut.
     pub fn read(&self) -> anyhow::Result<SecretString> {
-        use anyhow::{Context, bail};
         let value = match self {
-            SecretRef::Env(name) => std::env::var(name).with_context(|| {
-                format!("the environment variable {name} is not set (marts.toml refers to env:{name})")
-            })?,
+            SecretRef::Env(name) => match std::env::var(name) {
+                Ok(value) => value,
+                Err(VarError::NotPresent) => bail!("the environment variable {name} is not set"),
+                Err(VarError::NotUnicode(_)) => bail!("the environment variable {name} is not UTF-8"),
+            },
             SecretRef::File(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the secret file {} (marts.toml refers to it)", path.display()))?,
+                .with_context(|| format!("cannot read the secret file {}", path.display()))?,
         };
         let value = value.trim_end_matches(['\r', '\n']);
         if value.is_empty() {

@@ -1,0 +1,254 @@
+//! From what is written to what the rest of the program may rely on.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+
+use chrono::NaiveDate;
+use chrono_tz::{TZ_VARIANTS, Tz};
+use toml::Spanned;
+use url::{Host, Url};
+
+use super::parse::{Fault, nearest};
+use super::{
+    Basis, Config, Limits, Org, PostgresSettings, QuickBooks, SecretRef, Security, Softbase, SqlLogin, SqlServer,
+    SqlTls, StagingSettings, wire,
+};
+
+type Checked<T> = Result<T, Fault>;
+
+/// Checks a whole file; `path` is where it was.
+pub(super) fn config(file: wire::File, path: &Path) -> Checked<Config> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    if file.org.is_empty() {
+        return Err(Fault { span: None, message: "there is no [[org]], so there is nothing to fill".to_owned() });
+    }
+    let mut slugs = BTreeSet::new();
+    for slug in file.org.iter().map(|org| &org.slug) {
+        if !slugs.insert(slug.get_ref()) {
+            return Err(Fault::at(slug.span(), format!("two organisations have the slug \"{}\"", slug.get_ref())));
+        }
+    }
+    Ok(Config {
+        postgres: PostgresSettings {
+            url: file.postgres.url.map(|url| secret(url, base)),
+            data_dir: base.join(file.postgres.data_dir.unwrap_or_else(|| ".marts/postgres".into())),
+        },
+        staging: StagingSettings { path: base.join(file.staging.path.unwrap_or_else(|| "staging".into())) },
+        limits: limits(file.limits)?,
+        security: Security { token_key: file.security.token_key.map(|key| secret(key, base)) },
+        orgs: file.org.into_iter().map(|org| organisation(org, base)).collect::<Checked<_>>()?,
+        path: path.to_owned(),
+    })
+}
+
+fn limits(written: wire::Limits) -> Checked<Limits> {
+    let default = Limits::default();
+    Ok(Limits {
+        duckdb_memory_mib: at_least(written.duckdb_memory_mib, 64, default.duckdb_memory_mib)?,
+        duckdb_threads: written.duckdb_threads.unwrap_or(default.duckdb_threads),
+        http_concurrency: at_least(written.http_concurrency, 1, default.http_concurrency)?,
+        http_timeout_secs: at_least(written.http_timeout_secs, 1, default.http_timeout_secs)?,
+        tries: at_least(written.tries, 1, default.tries)?,
+        max_backoff_secs: written.max_backoff_secs.unwrap_or(default.max_backoff_secs),
+        first_backoff_millis: written.first_backoff_millis.unwrap_or(default.first_backoff_millis),
+    })
+}
+
+fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
+    let slug = matching(
+        written.slug,
+        |letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '_',
+        "a slug is made of lower-case letters, digits, - and _",
+    )?;
+    let month = written.fiscal_year_start_month;
+    if !(1..=12).contains(month.get_ref()) {
+        return Err(Fault::at(month.span(), format!("a fiscal year starts in month 1 to 12, not {}", month.get_ref())));
+    }
+    Ok(Org {
+        slug,
+        name: filled(written.name)?,
+        timezone: timezone(&written.timezone)?,
+        fiscal_year_start_month: month.into_inner(),
+        data_start_date: written.data_start_date.map(day).transpose()?,
+        excluded_months: written.excluded_months.iter().map(month_start).collect::<Checked<_>>()?,
+        softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
+        quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
+    })
+}
+
+fn softbase(written: wire::Softbase, base: &Path) -> Checked<Softbase> {
+    Ok(Softbase {
+        server: sql_server(written.server, base)?,
+        schema: matching(
+            written.schema,
+            |letter| letter.is_ascii_alphanumeric() || letter == '_',
+            "a schema is made of letters, digits and _",
+        )?,
+        total_includes_tax: written.total_includes_tax,
+        excluded_customers: written.excluded_customers.into_iter().map(filled).collect::<Checked<_>>()?,
+        excluded_branches: written.excluded_branches,
+        excluded_work_orders: written.excluded_work_orders.into_iter().map(filled).collect::<Checked<_>>()?,
+    })
+}
+
+fn sql_server(written: Spanned<wire::SqlServer>, base: &Path) -> Checked<SqlServer> {
+    let span = written.span();
+    let written = written.into_inner();
+    let host_span = written.host.span();
+    let host = filled(written.host)?;
+    let parsed = Host::parse(&host).or_else(|_| Host::parse(&format!("[{host}]"))).map_err(|_| {
+        Fault::at(host_span, format!("\"{host}\" is not a host name: write it without scheme, port or path"))
+    })?;
+    let tls_span = written.tls.as_ref().map_or_else(|| span.clone(), Spanned::span);
+    let tls = match written.tls.map_or(wire::SqlTls::Required, Spanned::into_inner) {
+        wire::SqlTls::Strict => SqlTls::Strict,
+        wire::SqlTls::Required => SqlTls::Required,
+        wire::SqlTls::TrustAny => SqlTls::TrustAny,
+        wire::SqlTls::Off => SqlTls::Off,
+    };
+    // Either would hand the login to whoever sits in between.
+    if matches!(tls, SqlTls::Off | SqlTls::TrustAny) && !is_loopback(&parsed) {
+        return Err(Fault::at(
+            tls_span,
+            "\"off\" and \"trust-any\" are for loopback hosts only; name the authority of a private certificate in \
+             ca_file instead",
+        ));
+    }
+    let login = match (written.user, written.password, written.azure_ad) {
+        (Some(user), Some(password), None) => {
+            SqlLogin::Password { user: filled(user)?, password: secret(password, base) }
+        }
+        (None, None, Some(azure_ad)) => azure_login(azure_ad.into_inner(), base)?,
+        _ => {
+            return Err(Fault::at(
+                span,
+                "the server wants a login: either user and password, or a table azure_ad, and not both",
+            ));
+        }
+    };
+    Ok(SqlServer {
+        host,
+        port: at_least(written.port, 1, 1433)?,
+        database: filled(written.database)?,
+        login,
+        tls,
+        ca_file: written.ca_file.map(|path| base.join(path)),
+        timeout_secs: at_least(written.timeout_secs, 1, 120)?,
+    })
+}
+
+fn azure_login(written: wire::AzureAd, base: &Path) -> Checked<SqlLogin> {
+    Ok(SqlLogin::AzureAd {
+        tenant: filled(written.tenant)?,
+        client_id: filled(written.client_id)?,
+        client_secret: secret(written.client_secret, base),
+        authority: url(written.authority, "https://login.microsoftonline.com")?,
+    })
+}
+
+fn quickbooks(written: wire::QuickBooks, base: &Path) -> Checked<QuickBooks> {
+    Ok(QuickBooks {
+        base_url: url(written.base_url, "https://quickbooks.api.intuit.com")?,
+        token_url: url(written.token_url, "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer")?,
+        realm_id: matching(written.realm_id, |letter| letter.is_ascii_digit(), "a realm id is made of digits")?,
+        client_id: secret(written.client_id, base),
+        client_secret: secret(written.client_secret, base),
+        refresh_token: secret(written.refresh_token, base),
+        basis: match written.basis.unwrap_or(wire::Basis::Accrual) {
+            wire::Basis::Accrual => Basis::Accrual,
+            wire::Basis::Cash => Basis::Cash,
+        },
+    })
+}
+
+fn secret(written: wire::Secret, base: &Path) -> SecretRef {
+    match written.0 {
+        SecretRef::File(path) => SecretRef::File(base.join(path)),
+        name @ SecretRef::Env(_) => name,
+    }
+}
+
+/// Text that says something, without blanks around it.
+fn filled(written: wire::Text) -> Checked<String> {
+    let text = written.get_ref().trim();
+    if text.is_empty() { Err(Fault::at(written.span(), "this may not be empty")) } else { Ok(text.to_owned()) }
+}
+
+fn matching(written: wire::Text, allowed: fn(char) -> bool, rule: &str) -> Checked<String> {
+    if written.get_ref().is_empty() || !written.get_ref().chars().all(allowed) {
+        return Err(Fault::at(written.span(), format!("\"{}\": {rule}", written.get_ref())));
+    }
+    Ok(written.into_inner())
+}
+
+fn at_least<T: PartialOrd + std::fmt::Display>(written: Option<Spanned<T>>, least: T, default: T) -> Checked<T> {
+    match written {
+        Some(number) if *number.get_ref() < least => Err(Fault::at(number.span(), format!("at least {least}, please"))),
+        Some(number) => Ok(number.into_inner()),
+        None => Ok(default),
+    }
+}
+
+fn timezone(written: &wire::Text) -> Checked<Tz> {
+    let name = written.get_ref();
+    name.parse().map_err(|_| {
+        let hint = match nearest(name, TZ_VARIANTS.iter().map(|zone| zone.name())) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "write it as in \"America/Chicago\"".to_owned(),
+        };
+        Fault::at(written.span(), format!("no time zone is called \"{name}\"; {hint}"))
+    })
+}
+
+fn day(written: Spanned<wire::Day>) -> Checked<NaiveDate> {
+    let text = &written.get_ref().0;
+    iso_day(text, written.span(), "is not a date: write it as in 2025-03-01")
+}
+
+fn month_start(written: &wire::Text) -> Checked<NaiveDate> {
+    let text = format!("{}-01", written.get_ref());
+    iso_day(&text, written.span(), "is not a month: write it as in \"2024-02\"").map_err(|mut fault| {
+        fault.message = fault.message.replacen("-01\"", "\"", 1);
+        fault
+    })
+}
+
+/// Strictly YYYY-MM-DD; chrono alone would take 2025-3-1 too.
+fn iso_day(text: &str, span: Range<usize>, otherwise: &str) -> Checked<NaiveDate> {
+    match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        Ok(day) if day.to_string() == text => Ok(day),
+        _ => Err(Fault::at(span, format!("\"{text}\" {otherwise}"))),
+    }
+}
+
+/// An absolute address without a trailing slash. Plain HTTP is for loopback hosts only: tokens travel on it.
+fn url(written: Option<wire::Text>, default: &str) -> Checked<String> {
+    let Some(written) = written else { return Ok(default.to_owned()) };
+    let refuse = |message: &str| Err(Fault::at(written.span(), message));
+    let Ok(url) = Url::parse(written.get_ref()) else {
+        return refuse("this is not a URL: write it as in \"https://host/path\"");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("a URL here carries no user or password");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return refuse("a URL here carries no query or fragment");
+    }
+    let Some(host) = url.host().map(|host| host.to_owned()) else { return refuse("this URL names no host") };
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&host) => {}
+        "http" => return refuse("http is for loopback hosts only; use https"),
+        _ => return refuse("only https is spoken here"),
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn is_loopback(host: &Host<String>) -> bool {
+    match host {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}

@@ -1,0 +1,177 @@
+//! `marts.toml` as it is written: unchecked, and seen by nobody but [`super::check`]. Every table refuses keys it does
+//! not know; values that are checked later carry their place in the file.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use toml::{Spanned, Value};
+
+use super::SecretRef;
+
+pub(super) type Text = Spanned<String>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    pub postgres: Postgres,
+    #[serde(default)]
+    pub staging: Staging,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub security: Security,
+    #[serde(default)]
+    pub org: Vec<Org>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Postgres {
+    pub url: Option<Secret>,
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Staging {
+    pub path: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub duckdb_memory_mib: Option<Spanned<u64>>,
+    pub duckdb_threads: Option<u16>,
+    pub http_concurrency: Option<Spanned<u16>>,
+    pub http_timeout_secs: Option<Spanned<u64>>,
+    pub tries: Option<Spanned<u16>>,
+    pub max_backoff_secs: Option<u64>,
+    pub first_backoff_millis: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Security {
+    pub token_key: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Org {
+    pub slug: Text,
+    pub name: Text,
+    pub timezone: Text,
+    pub fiscal_year_start_month: Spanned<u32>,
+    pub data_start_date: Option<Spanned<Day>>,
+    #[serde(default)]
+    pub excluded_months: Vec<Text>,
+    pub softbase: Option<Softbase>,
+    pub quickbooks: Option<QuickBooks>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Softbase {
+    pub schema: Text,
+    #[serde(default)]
+    pub total_includes_tax: bool,
+    #[serde(default)]
+    pub excluded_customers: Vec<Text>,
+    #[serde(default)]
+    pub excluded_branches: Vec<i64>,
+    #[serde(default)]
+    pub excluded_work_orders: Vec<Text>,
+    pub server: Spanned<SqlServer>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SqlServer {
+    pub host: Text,
+    pub port: Option<Spanned<u16>>,
+    pub database: Text,
+    pub user: Option<Text>,
+    pub password: Option<Secret>,
+    pub azure_ad: Option<Spanned<AzureAd>>,
+    pub tls: Option<Spanned<SqlTls>>,
+    pub ca_file: Option<PathBuf>,
+    pub timeout_secs: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AzureAd {
+    pub tenant: Text,
+    pub client_id: Text,
+    pub client_secret: Secret,
+    pub authority: Option<Text>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum SqlTls {
+    Strict,
+    Required,
+    TrustAny,
+    Off,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QuickBooks {
+    pub base_url: Option<Text>,
+    pub token_url: Option<Text>,
+    pub realm_id: Text,
+    pub client_id: Secret,
+    pub client_secret: Secret,
+    pub refresh_token: Secret,
+    pub basis: Option<Basis>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Basis {
+    Accrual,
+    Cash,
+}
+
+/// A reference to a secret; its path is not yet relative to the file's folder.
+pub(super) struct Secret(pub SecretRef);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Read as any value, so that no message of serde's can quote what somebody pasted here.
+        let value = Value::deserialize(deserializer)?;
+        let text = value.as_str().unwrap_or_default();
+        if let Some(name) = text.strip_prefix("env:") {
+            let mut letters = name.chars();
+            let starts_well = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+            if starts_well && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
+                return Ok(Secret(SecretRef::Env(name.to_owned())));
+            }
+            return Err(D::Error::custom(
+                "env: wants the name of an environment variable, as in env:SOFTBASE_PASSWORD",
+            ));
+        }
+        match text.strip_prefix("file:") {
+            Some(path) if !path.trim().is_empty() => Ok(Secret(SecretRef::File(path.into()))),
+            Some(_) => Err(D::Error::custom("file: wants the path of a file that holds the secret")),
+            None => Err(D::Error::custom("a secret is never written here: refer to it as env:NAME or file:PATH")),
+        }
+    }
+}
+
+/// A day, written as a TOML date or as text.
+pub(super) struct Day(pub String);
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Day(text)),
+            Value::Datetime(date) => Ok(Day(date.to_string())),
+            _ => Err(D::Error::custom("expected a date, as in 2025-03-01")),
+        }
+    }
+}

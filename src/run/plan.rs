@@ -1,0 +1,185 @@
+//! What a run covers: which periods each job restates, and which partitions of which datasets that takes.
+
+use anyhow::{Context, Result, bail, ensure};
+use chrono::{DateTime, Days, Months, NaiveDate, Utc};
+
+use crate::config::Org;
+use crate::datasets::{Dataset, dataset};
+use crate::jobs::{Job, Partitions, Periods, Source};
+use crate::periods::{self, Partition, Period};
+
+/// The days a run reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The last local day reported; snapshots are staged under it.
+    pub as_of: NaiveDate,
+    /// `--from` and `--to`, both included; none = what each job restates every night.
+    pub range: Option<(NaiveDate, NaiveDate)>,
+}
+
+impl Window {
+    /// Resolves what was asked for against the organisation's calendar.
+    ///
+    /// # Errors
+    /// Days that have not begun where the organisation is, and a range that ends before it begins.
+    pub fn resolve(
+        org: &Org,
+        now: DateTime<Utc>,
+        as_of: Option<NaiveDate>,
+        range: Option<(NaiveDate, NaiveDate)>,
+    ) -> Result<Window> {
+        let today = periods::local_day(now, org.timezone);
+        let as_of = as_of.unwrap_or_else(|| periods::last_complete_day(now, org.timezone));
+        ensure!(as_of <= today, "--as-of {as_of} has not begun in {}, where it is {today}", org.timezone);
+        if let Some((from, to)) = range {
+            ensure!(from <= to, "--from {from} is after --to {to}");
+            ensure!(to <= as_of, "--to {to} is after {as_of}, the last day reported; see --as-of");
+        }
+        Ok(Window { as_of, range })
+    }
+}
+
+/// One job for one organisation: what it restates and what it needs.
+#[derive(Debug)]
+pub struct Plan {
+    pub job: &'static Job,
+    pub source: &'static Source,
+    /// One row of the mart each, in order; may be empty.
+    pub periods: Vec<Period>,
+    pub wanted: Vec<Wanted>,
+}
+
+/// Partitions of a dataset.
+#[derive(Debug)]
+pub struct Wanted {
+    pub dataset: &'static Dataset,
+    pub partitions: Vec<Partition>,
+}
+
+/// The source of a job that an organisation has, best first; none when the job is not for it.
+pub fn source_for(job: &'static Job, org: &Org) -> Option<&'static Source> {
+    job.sources.iter().find(|source| org.has(source.connector))
+}
+
+/// Plans one job.
+pub fn plan(job: &'static Job, source: &'static Source, org: &Org, window: Window) -> Result<Plan> {
+    let periods = restated(job.periods, org, window)?;
+    let mut wanted = Vec::new();
+    if !periods.is_empty() {
+        for read in source.reads {
+            let dataset = dataset(read.dataset)
+                .with_context(|| format!("job {} reads the unknown dataset {}", job.name, read.dataset))?;
+            let partitions = match read.partitions {
+                Partitions::Months => touched_months(&periods),
+                Partitions::Snapshot => vec![Partition::Day(window.as_of)],
+            };
+            wanted.push(Wanted { dataset, partitions });
+        }
+    }
+    Ok(Plan { job, source, periods, wanted })
+}
+
+/// The periods to restate: those asked for, else the job's own; never before the data start, never in an excluded month.
+fn restated(counted: Periods, org: &Org, window: Window) -> Result<Vec<Period>> {
+    let as_of = window.as_of;
+    let all = match (counted, window.range) {
+        (Periods::Days { .. }, Some((from, to))) => periods::days(from, to),
+        (Periods::Months { .. }, Some((from, to))) => periods::months(from, to),
+        (Periods::Days { count }, None) => {
+            periods::days(as_of - Days::new(u64::from(count.saturating_sub(1))), as_of)
+        }
+        (Periods::Months { count }, None) => {
+            let first = periods::first_of_month(as_of).checked_sub_months(Months::new(u32::from(count.saturating_sub(1))));
+            periods::months(first.context("the months before it are out of range")?, as_of)
+        }
+    };
+    let kept = |period: &Period| {
+        org.data_start_date.is_none_or(|start| period.end >= start)
+            && !org.excluded_months.contains(&periods::first_of_month(period.start))
+    };
+    if let (Some(start), Some((_, to))) = (org.data_start_date, window.range)
+        && to < start
+    {
+        bail!("--to {to} is before {start}, where the data of {} start", org.slug);
+    }
+    Ok(all.into_iter().filter(kept).collect())
+}
+
+fn touched_months(periods: &[Period]) -> Vec<Partition> {
+    let mut months: Vec<_> = periods.iter().map(|period| Partition::month_of(period.start)).collect();
+    months.dedup();
+    months
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::job;
+
+    fn date(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn org() -> Org {
+        Org {
+            slug: "acme".into(),
+            name: "Acme".into(),
+            timezone: "America/Chicago".parse().unwrap(),
+            fiscal_year_start_month: 11,
+            data_start_date: None,
+            excluded_months: Vec::new(),
+            softbase: None,
+            quickbooks: None,
+        }
+    }
+
+    fn planned(name: &str, org: &Org, window: Window) -> Plan {
+        let job = job(name).unwrap();
+        plan(job, &job.sources[0], org, window).unwrap()
+    }
+
+    fn nightly(as_of: &str) -> Window {
+        Window { as_of: date(as_of), range: None }
+    }
+
+    #[test]
+    fn a_night_restates_45_days_or_14_months_ending_with_as_of() {
+        let sales = planned("etl_sales_daily", &org(), nightly("2026-03-10"));
+        assert_eq!(sales.periods.len(), 45);
+        assert_eq!((sales.periods[0].start, sales.periods[44].start), (date("2026-01-25"), date("2026-03-10")));
+        let partitions: Vec<_> = sales.wanted.iter().map(|wanted| format!("{:?}", wanted.partitions.len())).collect();
+        assert_eq!(partitions, ["3", "1"], "three months of invoices, one snapshot of work orders");
+        let financial = planned("etl_quickbooks_financial", &org(), nightly("2026-03-31"));
+        assert_eq!(financial.periods.len(), 14);
+        assert_eq!((financial.periods[0].start, financial.periods[13].end), (date("2025-02-01"), date("2026-03-31")));
+    }
+
+    #[test]
+    fn nothing_before_the_data_start_and_no_excluded_month_is_restated() {
+        let mut org = org();
+        org.data_start_date = Some(date("2026-02-20"));
+        org.excluded_months = vec![date("2026-03-01")];
+        let sales = planned("etl_sales_daily", &org, nightly("2026-04-02"));
+        let days: Vec<_> = sales.periods.iter().map(|day| day.start).collect();
+        assert_eq!(days.len(), 9 + 2, "20 to 28 February, 1 and 2 April");
+        assert_eq!((days[0], days[8], days[9]), (date("2026-02-20"), date("2026-02-28"), date("2026-04-01")));
+        let window = Window { as_of: date("2026-04-02"), range: Some((date("2026-03-01"), date("2026-03-31"))) };
+        assert!(planned("etl_sales_daily", &org, window).wanted.is_empty());
+        let before = Window { as_of: date("2026-04-02"), range: Some((date("2026-01-01"), date("2026-01-31"))) };
+        let job = job("etl_sales_daily").unwrap();
+        assert!(plan(job, &job.sources[0], &org, before).is_err());
+    }
+
+    #[test]
+    fn windows_end_where_the_local_calendar_does() {
+        // 04:00 UTC on the 1st is still the evening of the 31st in Chicago.
+        let now = "2026-04-01T04:00:00Z".parse().unwrap();
+        assert_eq!(Window::resolve(&org(), now, None, None).unwrap().as_of, date("2026-03-30"));
+        assert_eq!(Window::resolve(&org(), now, Some(date("2026-03-31")), None).unwrap().as_of, date("2026-03-31"));
+        assert!(Window::resolve(&org(), now, Some(date("2026-04-01")), None).is_err());
+        let range = |from, to| Window::resolve(&org(), now, None, Some((date(from), date(to))));
+        assert!(range("2026-02-01", "2026-02-28").is_ok());
+        assert!(range("2026-02-28", "2026-02-01").is_err());
+        assert!(range("2026-02-01", "2026-03-31").is_err());
+    }
+}

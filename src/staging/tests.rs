@@ -1,0 +1,218 @@
+use std::fs;
+
+use chrono::{DateTime, Utc};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::*;
+use crate::datasets::{Column, Connector, Grain, Kind};
+
+static PLAIN: Dataset = Dataset {
+    name: "plain",
+    connector: Connector::Softbase,
+    grain: Grain::Month,
+    key: &["id"],
+    may_be_empty: true,
+    pages: false,
+    columns: &[
+        Column { name: "id", kind: Kind::Text, nullable: false, personal: false, from: "", meaning: "" },
+        Column {
+            name: "amount",
+            kind: Kind::Decimal { precision: 19, scale: 4 },
+            nullable: true,
+            personal: false,
+            from: "",
+            meaning: "",
+        },
+        Column { name: "name", kind: Kind::Text, nullable: true, personal: true, from: "", meaning: "" },
+    ],
+    meaning: "",
+};
+
+static PAGED: Dataset = Dataset { name: "paged", pages: true, may_be_empty: false, ..PLAIN };
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn january() -> Partition {
+    "2026-01".parse().unwrap()
+}
+
+fn staging() -> (tempfile::TempDir, Staging) {
+    let folder = tempfile::tempdir().unwrap();
+    let staging = Staging::new(folder.path().join("staging"));
+    (folder, staging)
+}
+
+fn row(id: &'static str, mantissa: i128, scale: u8) -> [Value<'static>; 3] {
+    [Value::Text(id), Value::Decimal { mantissa, scale }, Value::Null]
+}
+
+/// Every file and folder below the root of the landing zone.
+fn tree(staging: &Staging) -> Vec<String> {
+    fn walk(folder: &Path, found: &mut Vec<String>) {
+        for path in entries(folder).unwrap() {
+            found.push(file_name(&path).to_owned());
+            walk(&path, found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(staging.root(), &mut found);
+    found.sort();
+    found
+}
+
+#[test]
+fn what_is_landed_reads_back_exactly() {
+    let (_folder, staging) = staging();
+    let mut landing = staging.begin(&PLAIN, "acme", january(), at("2026-02-01T07:00:00Z")).unwrap();
+    landing.push(None, &row("a", 9_223_372_036_854_775_807, 4)).unwrap();
+    landing.push(None, &row("b", -5, 1)).unwrap();
+    landing.push(None, &row("c", 1_500_000, 6)).unwrap();
+    let landed = landing.finish().unwrap();
+    assert!(landed.path().ends_with("plain/org=acme/period=2026-01/pull=20260201T070000Z"));
+    let file = fs::File::open(&landed.row_files()[0]).unwrap();
+    let batch = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().next().unwrap().unwrap();
+    assert_eq!(batch.schema().fields(), PLAIN.schema().fields());
+    let amounts: &arrow::array::Decimal128Array = batch.column(1).as_any().downcast_ref().unwrap();
+    assert_eq!(amounts.values(), &[9_223_372_036_854_775_807, -5_000, 15_000]);
+    assert_eq!(landed.manifest().rows, 3);
+    let won = staging.winner(&PLAIN, "acme", january(), None).unwrap().unwrap();
+    assert_eq!(won.manifest(), landed.manifest());
+}
+
+#[test]
+fn the_newest_pull_wins_and_older_ones_can_be_asked_for() {
+    let (_folder, staging) = staging();
+    for instant in ["2026-02-01T07:00:00Z", "2026-02-03T07:00:00Z", "2026-02-02T07:00:00Z"] {
+        staging.begin(&PLAIN, "acme", january(), at(instant)).unwrap().finish().unwrap();
+    }
+    let winner = |limit: Option<&str>| {
+        let won = staging.winner(&PLAIN, "acme", january(), limit.map(at)).unwrap();
+        won.map(|landed| landed.manifest().pulled_at)
+    };
+    assert_eq!(winner(None), Some(at("2026-02-03T07:00:00Z")));
+    assert_eq!(winner(Some("2026-02-02T23:00:00Z")), Some(at("2026-02-02T07:00:00Z")));
+    assert_eq!(winner(Some("2026-01-31T00:00:00Z")), None);
+    assert_eq!(staging.winner(&PLAIN, "other", january(), None).unwrap().map(|_| ()), None);
+}
+
+#[test]
+fn two_pulls_of_one_second_get_two_names() {
+    let (_folder, staging) = staging();
+    let instant = at("2026-02-01T07:00:00.900Z");
+    for _ in 0..2 {
+        staging.begin(&PLAIN, "acme", january(), instant).unwrap().finish().unwrap();
+    }
+    assert_eq!(staging.pulls(&PLAIN, "acme", january()).unwrap().len(), 2);
+}
+
+#[test]
+fn an_abandoned_pull_leaves_nothing_and_wins_nothing() {
+    let (_folder, staging) = staging();
+    let mut landing = staging.begin(&PLAIN, "acme", january(), at("2026-02-01T07:00:00Z")).unwrap();
+    landing.push(None, &row("a", 1, 0)).unwrap();
+    drop(landing);
+    assert!(staging.winner(&PLAIN, "acme", january(), None).unwrap().is_none());
+    assert!(!tree(&staging).iter().any(|name| name.ends_with(".parquet")), "{:?}", tree(&staging));
+}
+
+#[test]
+fn a_sweep_takes_what_was_cut_short_and_spares_what_is_being_written() {
+    let (_folder, staging) = staging();
+    let landing = staging.begin(&PLAIN, "acme", january(), at("2026-02-01T07:00:00Z")).unwrap();
+    let dead = landing_parent(&staging).join(".tmp-1-dead");
+    fs::create_dir(&dead).unwrap();
+    fs::write(dead.join("rows-0000.parquet"), "PAR1").unwrap();
+    assert_eq!(staging.sweep().unwrap(), 1);
+    assert!(!dead.exists());
+    landing.finish().unwrap();
+    assert!(staging.winner(&PLAIN, "acme", january(), None).unwrap().is_some());
+}
+
+fn landing_parent(staging: &Staging) -> PathBuf {
+    staging.partition_dir(&PLAIN, "acme", january())
+}
+
+#[test]
+fn a_value_that_does_not_fit_names_its_place_and_hides_what_is_personal() {
+    let (_folder, staging) = staging();
+    let mut landing = staging.begin(&PLAIN, "acme", january(), at("2026-02-01T07:00:00Z")).unwrap();
+    let mut message = |values: &[Value<'_>]| landing.push(None, values).unwrap_err().to_string();
+    assert_eq!(
+        message(&row("a", 123_456, 5)),
+        "plain: the row with id a: column amount is decimal(19,4), the value has more than 4 decimals (123456e-5)"
+    );
+    assert_eq!(
+        message(&row("a", 10_i128.pow(15), 0)),
+        "plain: the row with id a: column amount is decimal(19,4), the value has more than 15 digits before the point (1000000000000000e-0)"
+    );
+    assert_eq!(
+        message(&[Value::Null, Value::Null, Value::Null]),
+        "plain: the row with id null: column id is varchar, which may not be null (null)"
+    );
+    let personal = message(&[Value::Text("a"), Value::Null, Value::Int(555_1234)]);
+    assert_eq!(personal, "plain: the row with id a: column name is varchar, the value is an integer");
+    assert!(message(&[Value::Null]).contains("1 values for 3 columns"));
+}
+
+#[test]
+fn an_empty_pull_keeps_its_schema_unless_the_source_is_never_empty() {
+    let (_folder, staging) = staging();
+    let landed = staging.begin(&PLAIN, "acme", january(), at("2026-02-01T07:00:00Z")).unwrap().finish().unwrap();
+    let file = fs::File::open(&landed.row_files()[0]).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    assert_eq!(reader.schema().fields(), PLAIN.schema().fields());
+    let empty = staging.begin(&PAGED, "acme", january(), at("2026-02-01T07:00:00Z")).unwrap().finish();
+    assert!(empty.unwrap_err().to_string().contains("paged of 2026-01 came back empty"));
+}
+
+#[test]
+fn pages_are_kept_as_answered_and_rows_name_them() {
+    let (_folder, staging) = staging();
+    let mut landing = staging.begin(&PAGED, "acme", january(), at("2026-02-01T07:00:00Z")).unwrap();
+    let body = b"{\"odd\": \"\xff\"}";
+    let fetched_at = at("2026-02-01T07:00:01Z");
+    let page = Page { method: "GET", url: "https://example.test/reports", status: 200, fetched_at, body };
+    assert_eq!(landing.page(&page).unwrap(), 0);
+    let number = landing.page(&page).unwrap();
+    landing.push(Some(number), &row("a", 1, 0)).unwrap();
+    assert!(landing.push(None, &row("b", 1, 0)).is_err());
+    let landed = landing.finish().unwrap();
+    let file = fs::File::open(landed.path().join("pages-0000.parquet")).unwrap();
+    let batch = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().next().unwrap().unwrap();
+    let bodies: &arrow::array::BinaryArray = batch.column_by_name("body").unwrap().as_any().downcast_ref().unwrap();
+    assert_eq!((batch.num_rows(), bodies.value(1)), (2, body.as_slice()));
+    assert_eq!(landed.manifest().pages, 2);
+}
+
+#[test]
+fn a_damaged_pull_is_an_error_not_an_older_winner() {
+    let (_folder, staging) = staging();
+    staging.begin(&PLAIN, "acme", january(), at("2026-02-01T07:00:00Z")).unwrap().finish().unwrap();
+    let landed = staging.begin(&PLAIN, "acme", january(), at("2026-02-02T07:00:00Z")).unwrap().finish().unwrap();
+    let path = &landed.row_files()[0];
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, &bytes).unwrap();
+    let error = staging.winner(&PLAIN, "acme", january(), None).unwrap_err().to_string();
+    assert!(error.contains("is not what was written"), "{error}");
+    fs::remove_file(path).unwrap();
+    assert!(staging.winner(&PLAIN, "acme", january(), None).is_err());
+    fs::remove_file(landed.path().join("pull.json")).unwrap();
+    assert!(staging.winner(&PLAIN, "acme", january(), None).is_err());
+}
+
+#[test]
+fn partitions_and_organisations_are_listed_once_they_have_a_pull() {
+    let (_folder, staging) = staging();
+    for period in ["2026-02", "2026-01"] {
+        let partition = period.parse().unwrap();
+        staging.begin(&PLAIN, "acme", partition, at("2026-02-01T07:00:00Z")).unwrap().finish().unwrap();
+    }
+    let _unfinished = staging.begin(&PLAIN, "acme", "2026-03".parse().unwrap(), at("2026-02-01T07:00:00Z")).unwrap();
+    let listed: Vec<_> = staging.partitions(&PLAIN, "acme").unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(listed, ["2026-01", "2026-02"]);
+    assert_eq!(staging.orgs(&PLAIN).unwrap(), ["acme"]);
+}
