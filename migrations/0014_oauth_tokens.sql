@@ -7,9 +7,9 @@ create table oauth_tokens (
     previous_ciphertext bytea,
     seed_fingerprint bytea not null,
     issued_at timestamptz not null,
-    expires_at timestamptz not null,
+    expires_at timestamptz,
     hard_expires_at timestamptz,
-    version integer not null default 1,
+    version bigint not null default 1,
     updated_at timestamptz not null default current_timestamp,
     primary key (org_id, connector)
 );
@@ -26,7 +26,7 @@ comment on column oauth_tokens.ciphertext is 'The token set, encrypted.';
 comment on column oauth_tokens.previous_ciphertext is 'The token set before it, encrypted: the way back when a rotation was lost.';
 comment on column oauth_tokens.seed_fingerprint is 'Hash of the configured token it grew from: a new consent starts over.';
 comment on column oauth_tokens.issued_at is 'When the source issued it.';
-comment on column oauth_tokens.expires_at is 'When the access token ends.';
-comment on column oauth_tokens.hard_expires_at is 'When consent must be given again, whatever is refreshed; null = unknown.';
+comment on column oauth_tokens.expires_at is 'When the refresh token dies if it is not used; null = unknown.';
+comment on column oauth_tokens.hard_expires_at is 'When it dies however much it is used; null = unknown.';
 comment on column oauth_tokens.version is 'Counts up; whoever writes must have read the one before.';
 comment on column oauth_tokens.updated_at is 'When it was stored.';

@@ -55,7 +55,13 @@ pub struct JobRun {
 
 impl JobRun {
     /// A job that begins.
-    pub fn started(run_id: &str, org: &Organization, job: &Job, as_of: Option<NaiveDate>, now: DateTime<Utc>) -> JobRun {
+    pub fn started(
+        run_id: &str,
+        org: &Organization,
+        job: &Job,
+        as_of: Option<NaiveDate>,
+        now: DateTime<Utc>,
+    ) -> JobRun {
         JobRun {
             run_id: run_id.to_owned(),
             org_id: org.id,
@@ -199,7 +205,8 @@ pub async fn list(connection: &mut PgConnection, limit: i64) -> Result<Vec<Entry
 
 /// The jobs of one run, in the order they began; none when there is no such run. A beginning of its id is enough.
 pub async fn show(connection: &mut PgConnection, run: &str) -> Result<Vec<Entry>> {
-    let sql = format!("{ENTRY} where starts_with(runs.run_id, $1) order by runs.run_id desc, runs.started_at, runs.job, org");
+    let sql =
+        format!("{ENTRY} where starts_with(runs.run_id, $1) order by runs.run_id desc, runs.started_at, runs.job, org");
     let mut transaction = as_admin(connection).await?;
     Ok(sqlx::query_as(crate::postgres::assembled(sql)).bind(run).fetch_all(&mut *transaction).await?)
 }

@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -40,13 +40,12 @@ pub enum Cell {
 }
 
 impl QueryResult {
-    /// The rows of Arrow batches, which all have the schema of the first.
+    /// The rows of Arrow batches of one schema.
     ///
     /// # Errors
     /// When a column's type cannot be shown.
-    pub fn from_batches(batches: &[RecordBatch]) -> anyhow::Result<Self> {
-        let Some(first) = batches.first() else { return Ok(QueryResult::default()) };
-        let columns = first.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
+    pub fn from_batches(schema: &Schema, batches: &[RecordBatch]) -> anyhow::Result<Self> {
+        let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
         let options = FormatOptions::default();
         let mut rows = Vec::new();
         for batch in batches {
@@ -105,7 +104,8 @@ mod tests {
             ("day", Arc::new(Date32Array::from(vec![20_473, 0]))),
             ("at", Arc::new(TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("UTC"))),
         ];
-        let result = QueryResult::from_batches(&[RecordBatch::try_from_iter(columns).unwrap()]).unwrap();
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let result = QueryResult::from_batches(&batch.schema(), &[batch]).unwrap();
         assert_eq!(result.columns, ["amount", "text", "is_leaf", "day", "at"]);
         let text = |text: &str| Cell::Text(text.to_owned());
         assert_eq!(

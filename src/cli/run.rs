@@ -7,11 +7,9 @@ use chrono::NaiveDate;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::progress::Progress;
-use super::report::RunReport;
 use super::{Context, Failure, Outcome, day, output, tables};
 use crate::jobs::{JOBS, Job};
-use crate::run::Request;
+use crate::run::{self, Request};
 
 /// Land, compute, audit and publish: all jobs of all organisations, or those named
 ///
@@ -87,15 +85,15 @@ impl RunArgs {
     }
 }
 
-/// Runs what is asked for through `work`, and shows how it ended.
-pub fn execute(
-    args: &RunArgs,
-    context: &Context,
-    work: impl FnOnce(&Request, &Progress) -> Result<RunReport, Failure>,
-) -> Outcome {
+/// Runs what is asked for, and shows how it ended.
+pub fn execute(args: &RunArgs, context: &Context) -> Outcome {
     let request = args.request()?;
+    let config = context.config()?;
+    super::select_orgs(&config, &request.orgs)?;
     let progress = context.progress();
-    let report = work(&request, &progress);
+    let report = context.with_database(&config, async |database| {
+        run::run(&config, database, &context.clock, &request, &|event| progress.tell(event)).await
+    });
     progress.finish();
     let report = report?;
     if context.global.json {

@@ -11,12 +11,16 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+use anyhow::{Context as _, Result};
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::clock::Clock;
 use crate::config::{Config, Org};
+use crate::datasets::{Connector, Dataset};
 use crate::periods::Partition;
-use crate::staging::Staging;
+use crate::run::Wanted;
+use crate::staging::{Landed, Staging};
+use oauth::TokenStore;
 
 /// What every extractor is handed.
 pub struct Context<'a> {
@@ -36,3 +40,25 @@ pub struct Context<'a> {
 
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Pulls what is wanted of one connector: one complete pull per partition.
+///
+/// # Errors
+/// The first pull that cannot be completed. Pulls completed before it stay.
+pub async fn land(
+    context: &Context<'_>,
+    tokens: &dyn TokenStore,
+    connector: Connector,
+    wanted: &[Wanted],
+) -> Result<Vec<Landed>> {
+    let wanted: Vec<(&'static Dataset, Vec<Partition>)> =
+        wanted.iter().map(|wanted| (wanted.dataset, wanted.partitions.clone())).collect();
+    let missing = || format!("{} has no [org.{}]", context.org.slug, connector.name());
+    match connector {
+        Connector::Softbase => {
+            let settings = context.org.softbase.as_ref().with_context(missing)?;
+            softbase::pull(context, settings, &wanted).await
+        }
+        Connector::QuickBooks => quickbooks::pull(context, tokens, &wanted).await,
+    }
+}

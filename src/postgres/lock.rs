@@ -39,7 +39,8 @@ pub(super) async fn key(connection: &mut PgConnection, mart: &str, org_id: i32) 
 }
 
 pub(super) async fn take(connection: &mut PgConnection, key: i64) -> Result<Option<Holder>> {
-    let (taken,): (bool,) = sqlx::query_as("select pg_try_advisory_lock($1)").bind(key).fetch_one(&mut *connection).await?;
+    let (taken,): (bool,) =
+        sqlx::query_as("select pg_try_advisory_lock($1)").bind(key).fetch_one(&mut *connection).await?;
     if taken {
         return Ok(None);
     }

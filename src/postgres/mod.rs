@@ -6,6 +6,7 @@
 mod embedded;
 mod lock;
 mod rows;
+mod tokens;
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -116,8 +117,13 @@ impl Database {
         Ok(connection)
     }
 
-    /// Brings the schema up to date. Returns how many migrations that took.
-    pub async fn migrate(&self) -> Result<usize> {
+    /// The migrations that the schema lacks, by name.
+    pub async fn pending(&self) -> Result<Vec<String>> {
+        pending(&mut *self.connection().await?).await
+    }
+
+    /// Brings the schema up to date. Returns the migrations that took.
+    pub async fn migrate(&self) -> Result<Vec<String>> {
         let mut connection = self.connection().await?;
         let pending = pending(&mut connection).await?;
         MIGRATIONS.run(&mut *connection).await.with_context(|| format!("migrating {}", self.name))?;
@@ -126,7 +132,7 @@ impl Database {
 
     /// Fails unless the schema is up to date.
     pub async fn require_migrated(&self) -> Result<()> {
-        match pending(&mut *self.connection().await?).await? {
+        match self.pending().await?.len() {
             0 => Ok(()),
             pending => bail!("{} lacks {pending} of the migrations; run `marts migrate`", self.name),
         }
@@ -223,7 +229,7 @@ pub(crate) async fn as_admin(connection: &mut PgConnection) -> Result<sqlx::PgTr
 }
 
 /// Migrations that the database lacks.
-async fn pending(connection: &mut PgConnection) -> Result<usize> {
+async fn pending(connection: &mut PgConnection) -> Result<Vec<String>> {
     let (known,): (bool,) =
         sqlx::query_as("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
     let applied: Vec<(i64,)> = if known {
@@ -232,14 +238,15 @@ async fn pending(connection: &mut PgConnection) -> Result<usize> {
         Vec::new()
     };
     let applied: BTreeSet<i64> = applied.into_iter().map(|(version,)| version).collect();
-    Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
+    let lacking = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version));
+    Ok(lacking.map(|migration| format!("{:04} {}", migration.version, migration.description)).collect())
 }
 
 /// What a URL asks for. A server that is not on this machine is spoken to over verified TLS, unless the URL says otherwise.
 fn server_options(url: &str) -> Result<PgConnectOptions> {
     // The error of the parser may quote the URL, and with it the password.
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|_| anyhow!("expected postgres://USER:PASSWORD@HOST:PORT/DATABASE"))?;
+    let options =
+        PgConnectOptions::from_str(url).map_err(|_| anyhow!("expected postgres://USER:PASSWORD@HOST:PORT/DATABASE"))?;
     let host = options.get_host().to_owned();
     let is_local = host.starts_with('/') || matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1" | "[::1]");
     let names_mode = url.contains("sslmode=") || url.contains("ssl-mode=");

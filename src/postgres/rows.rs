@@ -29,7 +29,8 @@ pub async fn execute(connection: &mut PgConnection, sql: &str) -> Result<Answer>
             sqlx::Either::Right(row) => {
                 if answer.columns.is_empty() {
                     answer.columns = row.columns().iter().map(|column| column.name().to_owned()).collect();
-                    let is_number = |name: &str| matches!(name, "INT2" | "INT4" | "INT8" | "NUMERIC" | "FLOAT4" | "FLOAT8");
+                    let is_number =
+                        |name: &str| matches!(name, "INT2" | "INT4" | "INT8" | "NUMERIC" | "FLOAT4" | "FLOAT8");
                     answer.numeric = row.columns().iter().map(|column| is_number(column.type_info().name())).collect();
                 }
                 let cell = |at: usize| -> Result<Option<String>> {

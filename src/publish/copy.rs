@@ -6,7 +6,6 @@ use anyhow::{Result, anyhow, bail, ensure};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Schema};
 use sqlx::PgConnection;
-use sqlx::postgres::PgPoolCopyExt as _;
 
 use super::MartColumn;
 

@@ -128,7 +128,11 @@ impl Night<'_> {
     fn why_nothing(&self) -> String {
         let jobs: Vec<_> = self.request.jobs.iter().map(|job| job.name).collect();
         let orgs = if self.request.orgs.is_empty() { "no organisation".into() } else { self.request.orgs.join(", ") };
-        format!("{orgs} has a connector that {} can use; see `marts jobs` and {}", jobs.join(", "), self.config.path.display())
+        format!(
+            "{orgs} has a connector that {} can use; see `marts jobs` and {}",
+            jobs.join(", "),
+            self.config.path.display()
+        )
     }
 
     /// One organisation's night.
@@ -143,7 +147,8 @@ impl Night<'_> {
         for job in jobs {
             let began = Instant::now();
             let as_of = window.as_ref().ok().map(|window| window.as_of);
-            let span = tracing::info_span!("run", job = job.name, org = org.slug, as_of = as_of.map(tracing::field::display));
+            let span =
+                tracing::info_span!("run", job = job.name, org = org.slug, as_of = as_of.map(tracing::field::display));
             let mut job_run = JobRun::started(&self.run_id, row, job, as_of, self.clock.now());
             let mut report = MartReport::begun(&org.slug, job);
             let work = async {
@@ -187,7 +192,11 @@ impl Night<'_> {
         let source = source_for(job, org).context("the job has no source for the organisation")?;
         if !self.request.dry_run {
             if let Some(holder) = self.database.lock(job.mart, row.id).await? {
-                bail!("{} of {} is being filled by another run: {holder}; try again when it has ended", job.mart, org.slug);
+                bail!(
+                    "{} of {} is being filled by another run: {holder}; try again when it has ended",
+                    job.mart,
+                    org.slug
+                );
             }
             let mut connection = self.database.connection().await?;
             ledger::start(&mut connection, job_run).await?;
@@ -318,7 +327,11 @@ impl Night<'_> {
                 continue;
             }
             if let Err(error) = self.write_down(prepared).await {
-                tracing::error!(job = prepared.job_run.job, org = row.slug, "the run ledger could not be written: {error:#}");
+                tracing::error!(
+                    job = prepared.job_run.job,
+                    org = row.slug,
+                    "the run ledger could not be written: {error:#}"
+                );
                 let note = format!("; and the run ledger could not be written: {error:#}");
                 prepared.report.error.get_or_insert_default().push_str(&note);
             }

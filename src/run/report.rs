@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::jobs::Job;
 use crate::publish::Published;
@@ -62,7 +62,7 @@ impl Status {
 }
 
 /// One row of an audit: a rule that is broken.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Finding {
     pub rule: String,
     /// Whether it holds what it names; a warning only tells.

@@ -31,33 +31,18 @@ pub(crate) struct Item {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Expression {
     Column(String),
-    Cast {
-        column: String,
-        to: SqlType,
-    },
+    Cast { column: String, to: SqlType },
     Null(SqlType),
     Count,
-    Sum {
-        column: String,
-        precision: u8,
-        scale: u8,
-    },
+    Sum { column: String, precision: u8, scale: u8 },
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Filter {
     All(Vec<Filter>),
     Any(Vec<Filter>),
-    Compare {
-        column: String,
-        cast: Option<SqlType>,
-        operator: Operator,
-        parameter: String,
-    },
-    IsNull {
-        column: String,
-        negated: bool,
-    },
+    Compare { column: String, cast: Option<SqlType>, operator: Operator, parameter: String },
+    IsNull { column: String, negated: bool },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

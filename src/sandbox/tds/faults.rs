@@ -65,22 +65,12 @@ pub struct Fault {
 
 impl Fault {
     pub fn connection(fault: ConnectionFault) -> Fault {
-        Fault {
-            trigger: Trigger::Connection(fault),
-            nth: 1,
-            times: 1,
-            seen: 0,
-        }
+        Fault { trigger: Trigger::Connection(fault), nth: 1, times: 1, seen: 0 }
     }
 
     /// For statements whose SQL contains the text; every statement when it is empty.
     pub fn statement(containing: &str, fault: StatementFault) -> Fault {
-        Fault {
-            trigger: Trigger::Statement(containing.into(), fault),
-            nth: 1,
-            times: 1,
-            seen: 0,
-        }
+        Fault { trigger: Trigger::Statement(containing.into(), fault), nth: 1, times: 1, seen: 0 }
     }
 
     /// Begins at the n-th match, counted from 1, instead of the first.
@@ -111,9 +101,7 @@ pub struct FaultPlan {
 impl FaultPlan {
     /// A plan of one fault.
     pub fn one(fault: Fault) -> FaultPlan {
-        FaultPlan {
-            faults: vec![fault],
-        }
+        FaultPlan { faults: vec![fault] }
     }
 
     pub fn and(mut self, fault: Fault) -> FaultPlan {

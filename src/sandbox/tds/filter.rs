@@ -40,10 +40,7 @@ impl Operand {
         use SqlType::*;
         match (self.from, self.cast) {
             (_, None) => true,
-            (
-                TinyInt | SmallInt | Int | BigInt,
-                Some(TinyInt | SmallInt | Int | BigInt | Decimal { .. }),
-            ) => true,
+            (TinyInt | SmallInt | Int | BigInt, Some(TinyInt | SmallInt | Int | BigInt | Decimal { .. })) => true,
             (DateTime | SmallDateTime | Date, Some(DateTime2(7))) => true,
             (from, Some(to)) => from == to,
         }
@@ -53,64 +50,28 @@ impl Operand {
 pub(crate) enum Test {
     All(Vec<Test>),
     Any(Vec<Test>),
-    Compare {
-        operand: Operand,
-        operator: Operator,
-        with: SqlValue,
-        with_type: SqlType,
-    },
-    IsNull {
-        column: usize,
-        negated: bool,
-    },
+    Compare { operand: Operand, operator: Operator, with: SqlValue, with_type: SqlType },
+    IsNull { column: usize, negated: bool },
 }
 
 pub(crate) fn operand(table: &Table, column: &str, cast: Option<SqlType>) -> Result<Operand> {
     let column = table.column(column)?;
-    Ok(Operand {
-        column,
-        from: table.columns[column].sql_type,
-        cast,
-    })
+    Ok(Operand { column, from: table.columns[column].sql_type, cast })
 }
 
-pub(crate) fn bind_filter(
-    table: &Table,
-    filter: &Filter,
-    parameters: &[Parameter],
-) -> Result<Test> {
-    let bind_all = |parts: &[Filter]| {
-        parts
-            .iter()
-            .map(|part| bind_filter(table, part, parameters))
-            .collect::<Result<Vec<_>>>()
-    };
+pub(crate) fn bind_filter(table: &Table, filter: &Filter, parameters: &[Parameter]) -> Result<Test> {
+    let bind_all =
+        |parts: &[Filter]| parts.iter().map(|part| bind_filter(table, part, parameters)).collect::<Result<Vec<_>>>();
     Ok(match filter {
         Filter::All(parts) => Test::All(bind_all(parts)?),
         Filter::Any(parts) => Test::Any(bind_all(parts)?),
-        Filter::IsNull { column, negated } => Test::IsNull {
-            column: table.column(column)?,
-            negated: *negated,
-        },
-        Filter::Compare {
-            column,
-            cast,
-            operator,
-            parameter,
-        } => {
+        Filter::IsNull { column, negated } => Test::IsNull { column: table.column(column)?, negated: *negated },
+        Filter::Compare { column, cast, operator, parameter } => {
             let operand = operand(table, column, *cast)?;
-            let given = parameters
-                .iter()
-                .find(|p| p.name.eq_ignore_ascii_case(parameter));
+            let given = parameters.iter().find(|p| p.name.eq_ignore_ascii_case(parameter));
             let given = given.ok_or_else(|| SqlError::undeclared(parameter))?;
-            let (with, with_type) =
-                prepare(given.value.clone(), given.sql_type, operand.sql_type())?;
-            Test::Compare {
-                operand,
-                operator: *operator,
-                with,
-                with_type,
-            }
+            let (with, with_type) = prepare(given.value.clone(), given.sql_type, operand.sql_type())?;
+            Test::Compare { operand, operator: *operator, with, with_type }
         }
     })
 }
@@ -136,22 +97,15 @@ impl Test {
                 false
             }
             Test::IsNull { column, negated } => row[*column].is_null() != *negated,
-            Test::Compare {
-                operand,
-                operator,
-                with,
-                with_type,
-            } => {
+            Test::Compare { operand, operator, with, with_type } => {
                 let value = operand.value(row)?;
-                compare(&value, operand.sql_type(), with, *with_type)?.is_some_and(|order| {
-                    match operator {
-                        Operator::Equal => order.is_eq(),
-                        Operator::NotEqual => order.is_ne(),
-                        Operator::Less => order.is_lt(),
-                        Operator::LessOrEqual => order.is_le(),
-                        Operator::Greater => order.is_gt(),
-                        Operator::GreaterOrEqual => order.is_ge(),
-                    }
+                compare(&value, operand.sql_type(), with, *with_type)?.is_some_and(|order| match operator {
+                    Operator::Equal => order.is_eq(),
+                    Operator::NotEqual => order.is_ne(),
+                    Operator::Less => order.is_lt(),
+                    Operator::LessOrEqual => order.is_le(),
+                    Operator::Greater => order.is_gt(),
+                    Operator::GreaterOrEqual => order.is_ge(),
                 })
             }
         })

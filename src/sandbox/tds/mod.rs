@@ -136,9 +136,8 @@ pub struct TdsServer {
 
 impl TdsServer {
     pub async fn start(options: TdsOptions) -> anyhow::Result<TdsServer> {
-        let listener = TcpListener::bind(options.bind)
-            .await
-            .with_context(|| format!("listening on {}", options.bind))?;
+        let listener =
+            TcpListener::bind(options.bind).await.with_context(|| format!("listening on {}", options.bind))?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
             users: options.users,
@@ -150,11 +149,7 @@ impl TdsServer {
             log: Mutex::new(Vec::new()),
         });
         let accepting = tokio::spawn(accept(listener, shared.clone()));
-        Ok(TdsServer {
-            addr,
-            shared,
-            accepting,
-        })
+        Ok(TdsServer { addr, shared, accepting })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -249,11 +244,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         connections.spawn(async move {
             shared.record(LogEntry::Connected { connection: number });
             if let Err(error) = connection::serve(tcp, &shared, number).await {
-                tracing::debug!(
-                    connection = number,
-                    error = format!("{error:#}"),
-                    "TDS connection ended"
-                );
+                tracing::debug!(connection = number, error = format!("{error:#}"), "TDS connection ended");
             }
             shared.record(LogEntry::Closed { connection: number });
         });

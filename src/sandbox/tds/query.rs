@@ -39,27 +39,16 @@ pub(crate) struct Query {
 
 impl Query {
     /// Resolves names and types; everything that can be wrong before the first row is found here.
-    pub(crate) fn bind(
-        select: &Select,
-        parameters: &[Parameter],
-        database: &Database,
-    ) -> Result<Query> {
+    pub(crate) fn bind(select: &Select, parameters: &[Parameter], database: &Database) -> Result<Query> {
         let table = database.table(&select.schema, &select.table)?;
         let mut outputs = Vec::with_capacity(select.items.len());
         let mut columns = Vec::with_capacity(select.items.len());
         for item in &select.items {
             let (output, sql_type, nullable) = bind_output(&table, &item.expression)?;
-            columns.push(ResultColumn {
-                name: item.name.clone(),
-                sql_type,
-                nullable,
-            });
+            columns.push(ResultColumn { name: item.name.clone(), sql_type, nullable });
             outputs.push(output);
         }
-        let aggregates = outputs
-            .iter()
-            .filter(|o| matches!(o, Output::Count | Output::Sum(_)))
-            .count();
+        let aggregates = outputs.iter().filter(|o| matches!(o, Output::Count | Output::Sum(_))).count();
         if let Some(i) = outputs.iter().position(|o| matches!(o, Output::Value(_)))
             && aggregates > 0
         {
@@ -81,9 +70,7 @@ impl Query {
         let mut order = Vec::new();
         for key in &select.order {
             // An alias goes before a column of the same name, and then the cast value is what gets sorted.
-            let alias = columns
-                .iter()
-                .position(|c| folded(&c.name) == folded(&key.column));
+            let alias = columns.iter().position(|c| folded(&c.name) == folded(&key.column));
             let operand = match alias.map(|i| &outputs[i]) {
                 Some(Output::Value(operand)) => *operand,
                 Some(_) if aggregates > 0 => continue,
@@ -124,15 +111,9 @@ impl Query {
             Rows::Memory(_) => &[],
         };
         self.order.len() <= sorted_by.len()
-            && self
-                .order
-                .iter()
-                .zip(sorted_by)
-                .all(|((operand, descending), name)| {
-                    !descending
-                        && operand.keeps_order()
-                        && self.table.column(name) == Ok(operand.column)
-                })
+            && self.order.iter().zip(sorted_by).all(|((operand, descending), name)| {
+                !descending && operand.keeps_order() && self.table.column(name) == Ok(operand.column)
+            })
     }
 
     fn sort(&mut self) -> Result<()> {
@@ -140,11 +121,7 @@ impl Query {
         for number in 0..self.table.rows.count() {
             let row = self.table.row(number)?;
             if self.test.holds(&row)? {
-                let key: Result<Vec<_>> = self
-                    .order
-                    .iter()
-                    .map(|(o, _)| Ok(o.value(&row)?.into_owned()))
-                    .collect();
+                let key: Result<Vec<_>> = self.order.iter().map(|(o, _)| Ok(o.value(&row)?.into_owned())).collect();
                 keyed.push((key?, number));
             }
         }
@@ -220,10 +197,7 @@ impl Query {
                 };
                 // NULLs do not count; a sum of nothing else is NULL.
                 if let SqlValue::Decimal { mantissa, .. } = &*operand.value(&row)? {
-                    let total = sum
-                        .unwrap_or(0)
-                        .checked_add(*mantissa)
-                        .ok_or_else(overflow)?;
+                    let total = sum.unwrap_or(0).checked_add(*mantissa).ok_or_else(overflow)?;
                     *sum = Some(total);
                 }
             }
@@ -233,8 +207,7 @@ impl Query {
             values.push(Cow::Owned(match (output, sum, column.sql_type) {
                 (Output::Count, ..) => SqlValue::Int(count),
                 (Output::Sum(_), Some(sum), SqlType::Decimal { precision, scale }) => {
-                    let mantissa =
-                        number::fit(sum, scale, precision, scale).ok_or_else(overflow)?;
+                    let mantissa = number::fit(sum, scale, precision, scale).ok_or_else(overflow)?;
                     SqlValue::Decimal { mantissa, scale }
                 }
                 _ => SqlValue::Null,
@@ -256,30 +229,14 @@ fn bind_output(table: &Table, expression: &Expression) -> Result<(Output, SqlTyp
     Ok(match expression {
         Expression::Column(name) => {
             let operand = operand(table, name, None)?;
-            (
-                Output::Value(operand),
-                operand.from,
-                table.columns[operand.column].nullable,
-            )
+            (Output::Value(operand), operand.from, table.columns[operand.column].nullable)
         }
-        Expression::Cast { column, to } => {
-            (Output::Value(operand(table, column, Some(*to))?), *to, true)
-        }
+        Expression::Cast { column, to } => (Output::Value(operand(table, column, Some(*to))?), *to, true),
         Expression::Null(to) => (Output::Null, *to, true),
         Expression::Count => (Output::Count, SqlType::BigInt, true),
-        Expression::Sum {
-            column,
-            precision,
-            scale,
-        } => {
-            let to = SqlType::Decimal {
-                precision: *precision,
-                scale: *scale,
-            };
-            let wide = SqlType::Decimal {
-                precision: number::MAX_PRECISION,
-                scale: *scale,
-            };
+        Expression::Sum { column, precision, scale } => {
+            let to = SqlType::Decimal { precision: *precision, scale: *scale };
+            let wide = SqlType::Decimal { precision: number::MAX_PRECISION, scale: *scale };
             (Output::Sum(operand(table, column, Some(to))?), wide, true)
         }
     })

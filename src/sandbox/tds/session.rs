@@ -61,23 +61,13 @@ struct Session<'a> {
 }
 
 /// Serves a connection whose login has been answered.
-pub(crate) async fn run(
-    stream: Stream,
-    shared: &Shared,
-    connection: u64,
-    packet_size: usize,
-) -> anyhow::Result<()> {
+pub(crate) async fn run(stream: Stream, shared: &Shared, connection: u64, packet_size: usize) -> anyhow::Result<()> {
     let (reader, writer) = split(stream);
     let (sender, inbox) = mpsc::channel(4);
     let (stop, stopped) = oneshot::channel();
     // Reading has a task of its own, so that a cancel is noticed while an answer is being written.
     let reading = tokio::spawn(read(reader, sender, stopped));
-    let mut session = Session {
-        shared,
-        connection,
-        out: PacketWriter::new(writer, packet_size),
-        inbox,
-    };
+    let mut session = Session { shared, connection, out: PacketWriter::new(writer, packet_size), inbox };
     let end = session.serve().await;
     drop(stop);
     // Both halves are needed back: the socket only closes when neither is left.
@@ -155,17 +145,11 @@ impl Session<'_> {
             tokens::put_done(&mut self.out.buffer, status::ERROR, 0);
         }
         self.out.finish().await?;
-        if error.is_malformed() {
-            Err(Cut::Close)
-        } else {
-            Ok(())
-        }
+        if error.is_malformed() { Err(Cut::Close) } else { Ok(()) }
     }
 
     async fn acknowledge(&mut self) -> Flow {
-        self.shared.record(LogEntry::Attention {
-            connection: self.connection,
-        });
+        self.shared.record(LogEntry::Attention { connection: self.connection });
         tokens::put_done(&mut self.out.buffer, status::ATTENTION, 0);
         self.out.finish().await?;
         Err(Cut::Attention)
@@ -205,11 +189,7 @@ impl Session<'_> {
         let mut left = statements.len();
         for statement in &statements {
             left -= 1;
-            let more = if left > 0 {
-                status::MORE
-            } else {
-                status::FINAL
-            };
+            let more = if left > 0 { status::MORE } else { status::FINAL };
             match statement {
                 Statement::Set => tokens::put_statement_done(&mut self.out.buffer, rpc, more, 0),
                 Statement::SelectOne => self.single(SqlType::Int, SqlValue::Int(1), rpc, more)?,
@@ -231,11 +211,7 @@ impl Session<'_> {
 
     /// A result of one value without a name.
     fn single(&mut self, sql_type: SqlType, value: SqlValue, rpc: bool, more: u16) -> Flow {
-        let columns = [ResultColumn {
-            name: String::new(),
-            sql_type,
-            nullable: true,
-        }];
+        let columns = [ResultColumn { name: String::new(), sql_type, nullable: true }];
         tokens::put_metadata(&mut self.out.buffer, &columns);
         tokens::put_row(&mut self.out.buffer, &columns, &[Cow::Owned(value)])?;
         tokens::put_statement_done(&mut self.out.buffer, rpc, more | status::COUNT, 1);
@@ -243,13 +219,7 @@ impl Session<'_> {
     }
 
     /// Sends a result as it is made, waiting whenever the client does not keep up.
-    async fn rows(
-        &mut self,
-        mut query: Query,
-        fault: Option<&StatementFault>,
-        rpc: bool,
-        more: u16,
-    ) -> Flow {
+    async fn rows(&mut self, mut query: Query, fault: Option<&StatementFault>, rpc: bool, more: u16) -> Flow {
         let deaf = matches!(fault, Some(StatementFault::IgnoreAttention));
         let mut planned = match fault {
             Some(StatementFault::AfterRows(rows, what)) => Some((*rows, what)),
@@ -263,9 +233,7 @@ impl Session<'_> {
             } else {
                 let before = self.out.buffer.len();
                 let buffer = &mut self.out.buffer;
-                let step = query.step(ROWS_AT_A_TIME, |columns, values| {
-                    tokens::put_row(buffer, columns, values)
-                });
+                let step = query.step(ROWS_AT_A_TIME, |columns, values| tokens::put_row(buffer, columns, values));
                 // Half a row must not stay before the error.
                 step.inspect_err(|_| self.out.buffer.truncate(before))?
             };
@@ -325,13 +293,10 @@ impl Session<'_> {
 
     async fn interrupted_by(&mut self, message: Option<Message>) -> Flow {
         match message {
-            Some(Message {
-                kind: kind::ATTENTION,
-                ..
-            }) => self.acknowledge().await,
-            Some(Message { kind, .. }) => Err(Cut::Broken(anyhow!(
-                "message of type 0x{kind:02X} while an answer is on its way"
-            ))),
+            Some(Message { kind: kind::ATTENTION, .. }) => self.acknowledge().await,
+            Some(Message { kind, .. }) => {
+                Err(Cut::Broken(anyhow!("message of type 0x{kind:02X} while an answer is on its way")))
+            }
             None => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
         }
     }
