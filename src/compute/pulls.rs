@@ -35,6 +35,11 @@ impl Pulls {
         Ok(pulls.into_iter().collect())
     }
 
+    /// All of them, by dataset and partition.
+    pub fn all(&self) -> impl Iterator<Item = &Landed> {
+        self.0.values().flatten()
+    }
+
     /// The pulls of a dataset, in order of their partitions.
     pub fn of(&self, dataset: &str) -> &[Landed] {
         self.0.get(dataset).map_or(&[], Vec::as_slice)

@@ -6,9 +6,11 @@ mod check;
 mod parse;
 mod wire;
 
+use std::env::VarError;
 use std::fmt;
 use std::path::PathBuf;
 
+use anyhow::{Context, bail};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use secrecy::SecretString;
@@ -213,13 +215,14 @@ pub enum SecretRef {
 impl SecretRef {
     /// Reads the secret; the error names the reference, never a value. Trailing newlines are cut.
     pub fn read(&self) -> anyhow::Result<SecretString> {
-        use anyhow::{Context, bail};
         let value = match self {
-            SecretRef::Env(name) => std::env::var(name).with_context(|| {
-                format!("the environment variable {name} is not set (marts.toml refers to env:{name})")
-            })?,
+            SecretRef::Env(name) => match std::env::var(name) {
+                Ok(value) => value,
+                Err(VarError::NotPresent) => bail!("the environment variable {name} is not set"),
+                Err(VarError::NotUnicode(_)) => bail!("the environment variable {name} is not UTF-8"),
+            },
             SecretRef::File(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the secret file {} (marts.toml refers to it)", path.display()))?,
+                .with_context(|| format!("cannot read the secret file {}", path.display()))?,
         };
         let value = value.trim_end_matches(['\r', '\n']);
         if value.is_empty() {

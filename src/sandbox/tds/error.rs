@@ -178,16 +178,19 @@ impl SqlError {
         SqlError::new(2628, 1, 16, "String or binary data would be truncated.")
     }
 
-    /// 8009: the request itself cannot be read. The connection is closed after it, as a real server does.
+    /// The request itself cannot be read. The connection is closed after it, as a real server does.
     pub(crate) fn malformed(what: impl fmt::Display) -> Self {
-        SqlError::new(
-            8009,
-            1,
-            16,
-            format!("The incoming tabular data stream (TDS) protocol stream is incorrect: {what}."),
-        )
+        let message =
+            format!("The incoming tabular data stream (TDS) protocol stream is incorrect: {what}.");
+        SqlError::new(MALFORMED, 1, 16, message)
+    }
+
+    pub(crate) fn is_malformed(&self) -> bool {
+        self.number == MALFORMED
     }
 }
+
+const MALFORMED: u32 = 8009;
 
 impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

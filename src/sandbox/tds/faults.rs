@@ -122,25 +122,25 @@ impl FaultPlan {
     }
 
     pub(crate) fn on_connection(&mut self) -> Option<ConnectionFault> {
-        let mut happening = None;
-        for fault in &mut self.faults {
-            if matches!(fault.trigger, Trigger::Connection(_)) && fault.matched() {
-                if let (None, Trigger::Connection(what)) = (&happening, &fault.trigger) {
-                    happening = Some(what.clone());
-                }
-            }
-        }
-        happening
+        self.first(|trigger| match trigger {
+            Trigger::Connection(fault) => Some(fault),
+            Trigger::Statement(..) => None,
+        })
     }
 
     pub(crate) fn on_statement(&mut self, sql: &str) -> Option<StatementFault> {
+        self.first(|trigger| match trigger {
+            Trigger::Statement(part, fault) if sql.contains(part.as_str()) => Some(fault),
+            _ => None,
+        })
+    }
+
+    fn first<T: Clone>(&mut self, concerned: impl Fn(&Trigger) -> Option<&T>) -> Option<T> {
         let mut happening = None;
         for fault in &mut self.faults {
-            let concerned = matches!(&fault.trigger, Trigger::Statement(part, _) if sql.contains(part.as_str()));
-            if concerned && fault.matched() {
-                if let (None, Trigger::Statement(_, what)) = (&happening, &fault.trigger) {
-                    happening = Some(what.clone());
-                }
+            let what = concerned(&fault.trigger).cloned();
+            if what.is_some() && fault.matched() {
+                happening = happening.or(what);
             }
         }
         happening

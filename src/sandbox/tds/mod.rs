@@ -3,8 +3,7 @@
 //! It answers the closed grammar our own extractor speaks, with SQL Server's types, conversions and errors; any other SQL
 //! is an error, never an empty result.
 //!
-//! ```
-//! # async fn example() -> anyhow::Result<()> {
+//! ```ignore
 //! use marts::sandbox::tds::*;
 //!
 //! let columns = vec![
@@ -22,15 +21,15 @@
 //! })
 //! .await?;
 //! println!("{} with {}", server.addr(), server.ca_pem());
-//! # Ok(())
-//! # }
 //! ```
 
+mod ast;
 mod compare;
 mod connection;
 mod convert;
 mod error;
 mod faults;
+mod filter;
 mod grammar;
 mod lexer;
 mod login;

@@ -3,10 +3,10 @@
 use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
 use super::{
-    compare::{compare, prepare, sort_order},
-    convert::cast,
+    ast::{Expression, Select},
+    compare::sort_order,
     error::SqlError,
-    grammar::{Expression, Filter, Operator, Select},
+    filter::{Operand, Test, bind_filter, operand},
     number,
     request::Parameter,
     tables::{Database, Rows, Table, folded},
@@ -15,48 +15,11 @@ use super::{
 
 type Result<T> = std::result::Result<T, SqlError>;
 
-/// A column of the table, perhaps cast.
-#[derive(Clone, Copy)]
-struct Operand {
-    column: usize,
-    from: SqlType,
-    cast: Option<SqlType>,
-}
-
-impl Operand {
-    fn sql_type(&self) -> SqlType {
-        self.cast.unwrap_or(self.from)
-    }
-
-    fn value<'a>(&self, row: &'a [SqlValue]) -> Result<Cow<'a, SqlValue>> {
-        let value = Cow::Borrowed(&row[self.column]);
-        match self.cast {
-            Some(to) => cast(value, self.from, to),
-            None => Ok(value),
-        }
-    }
-}
-
 enum Output {
     Value(Operand),
     Null,
     Count,
     Sum(Operand),
-}
-
-enum Test {
-    All(Vec<Test>),
-    Any(Vec<Test>),
-    Compare {
-        operand: Operand,
-        operator: Operator,
-        with: SqlValue,
-        with_type: SqlType,
-    },
-    IsNull {
-        column: usize,
-        negated: bool,
-    },
 }
 
 /// A SELECT ready to run.
@@ -167,7 +130,7 @@ impl Query {
                 .zip(sorted_by)
                 .all(|((operand, descending), name)| {
                     !descending
-                        && operand.cast.is_none()
+                        && operand.keeps_order()
                         && self.table.column(name) == Ok(operand.column)
                 })
     }
@@ -289,15 +252,6 @@ pub(crate) enum Step {
     End,
 }
 
-fn operand(table: &Table, column: &str, cast: Option<SqlType>) -> Result<Operand> {
-    let column = table.column(column)?;
-    Ok(Operand {
-        column,
-        from: table.columns[column].sql_type,
-        cast,
-    })
-}
-
 fn bind_output(table: &Table, expression: &Expression) -> Result<(Output, SqlType, bool)> {
     Ok(match expression {
         Expression::Column(name) => {
@@ -329,84 +283,4 @@ fn bind_output(table: &Table, expression: &Expression) -> Result<(Output, SqlTyp
             (Output::Sum(operand(table, column, Some(to))?), wide, true)
         }
     })
-}
-
-fn bind_filter(table: &Table, filter: &Filter, parameters: &[Parameter]) -> Result<Test> {
-    let bind_all = |parts: &[Filter]| {
-        parts
-            .iter()
-            .map(|part| bind_filter(table, part, parameters))
-            .collect::<Result<Vec<_>>>()
-    };
-    Ok(match filter {
-        Filter::All(parts) => Test::All(bind_all(parts)?),
-        Filter::Any(parts) => Test::Any(bind_all(parts)?),
-        Filter::IsNull { column, negated } => Test::IsNull {
-            column: table.column(column)?,
-            negated: *negated,
-        },
-        Filter::Compare {
-            column,
-            cast,
-            operator,
-            parameter,
-        } => {
-            let operand = operand(table, column, *cast)?;
-            let given = parameters
-                .iter()
-                .find(|p| p.name.eq_ignore_ascii_case(parameter));
-            let given = given.ok_or_else(|| SqlError::undeclared(parameter))?;
-            let (with, with_type) =
-                prepare(given.value.clone(), given.sql_type, operand.sql_type())?;
-            Test::Compare {
-                operand,
-                operator: *operator,
-                with,
-                with_type,
-            }
-        }
-    })
-}
-
-impl Test {
-    /// Whether the row passes. Unknown counts as no, which is exact as the grammar has no NOT around conditions.
-    fn holds(&self, row: &[SqlValue]) -> Result<bool> {
-        Ok(match self {
-            Test::All(parts) => {
-                for part in parts {
-                    if !part.holds(row)? {
-                        return Ok(false);
-                    }
-                }
-                true
-            }
-            Test::Any(parts) => {
-                for part in parts {
-                    if part.holds(row)? {
-                        return Ok(true);
-                    }
-                }
-                false
-            }
-            Test::IsNull { column, negated } => row[*column].is_null() != *negated,
-            Test::Compare {
-                operand,
-                operator,
-                with,
-                with_type,
-            } => {
-                let value = operand.value(row)?;
-                compare(&value, operand.sql_type(), with, *with_type)?.is_some_and(|order| {
-                    match operator {
-                        Operator::Equal => order.is_eq(),
-                        Operator::NotEqual => order.is_ne(),
-                        Operator::Less => order.is_lt(),
-                        Operator::LessOrEqual => order.is_le(),
-                        Operator::Greater => order.is_gt(),
-                        Operator::GreaterOrEqual => order.is_ge(),
-                    }
-                })
-            }
-        })
-    }
 }

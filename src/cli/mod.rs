@@ -1,0 +1,224 @@
+//! The command line: one file per verb, each with its arguments, its help and its `execute`.
+//!
+//! stdout is data, stderr is talk. Nothing starts before the arguments are understood, so `--help`, `--version` and a
+//! typing mistake answer at once.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use indicatif::MultiProgress;
+
+use crate::clock::Clock;
+use crate::config::{self, Config};
+
+pub mod check;
+pub mod datasets;
+pub mod demo;
+pub mod jobs;
+pub mod logs;
+pub mod migrate;
+pub mod output;
+pub mod postgres;
+pub mod progress;
+pub mod query;
+pub mod report;
+pub mod run;
+pub mod runs;
+pub mod sandbox;
+pub mod show;
+pub mod sql;
+pub mod tables;
+
+/// Fills the data marts every night: exactly, whole and explainably.
+#[derive(Debug, Parser)]
+#[command(name = "marts", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all good · 1 a job failed or an audit held, and nothing was published · \
+                          2 usage or configuration · 3 published in part";
+
+/// What every verb takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The configuration
+    #[arg(long, global = true, env = "MARTS_CONFIG", value_name = "PATH", default_value = "marts.toml")]
+    pub config: PathBuf,
+    /// Answer in JSON: one object a line while something happens, one document otherwise
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress, no warnings: only results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on stderr: -v each stage, -vv its details
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Check(check::CheckArgs),
+    Jobs(jobs::JobsArgs),
+    Datasets(datasets::DatasetsArgs),
+}
+
+/// What a verb is given besides its own arguments.
+pub struct Context {
+    pub global: Global,
+    pub clock: Clock,
+    /// Draws the progress bars; log lines step aside for them.
+    pub bars: MultiProgress,
+}
+
+/// How a command ended that could do its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0
+    Good,
+    /// 1: a job failed or an audit held, and nothing was published.
+    Failed,
+    /// 3: some of it was published.
+    Partial,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub enum Failure {
+    /// 2: what was asked for, or the configuration, is wrong.
+    Usage(anyhow::Error),
+    /// 1: anything else.
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Other(error)
+    }
+}
+
+/// What `execute` returns.
+pub type Outcome = Result<Exit, Failure>;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    output::report_panics();
+    let cli = Cli::parse();
+    let bars = MultiProgress::new();
+    logs::start(&cli.global, &bars);
+    let context = Context { global: cli.global, clock: Clock::system(), bars };
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cli.command.execute(&context)));
+    match outcome {
+        Ok(Ok(Exit::Good)) => ExitCode::SUCCESS,
+        Ok(Ok(Exit::Failed)) => ExitCode::from(1),
+        Ok(Ok(Exit::Partial)) => ExitCode::from(3),
+        Ok(Err(Failure::Usage(error))) => {
+            output::report_mistake(&error);
+            ExitCode::from(2)
+        }
+        Ok(Err(Failure::Other(error))) => {
+            output::report_error(&error);
+            ExitCode::from(1)
+        }
+        // The hook has already said what there is to say.
+        Err(_) => ExitCode::from(1),
+    }
+}
+
+impl Command {
+    fn execute(&self, context: &Context) -> Outcome {
+        match self {
+            Command::Check(args) => check::execute(args, context),
+            Command::Jobs(args) => jobs::execute(args, context),
+            Command::Datasets(args) => datasets::execute(args, context),
+        }
+    }
+}
+
+impl Context {
+    /// The configuration that `--config` names.
+    ///
+    /// # Errors
+    /// A usage error when it is missing or wrong.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Config::load(&self.global.config).map_err(Failure::Usage)
+    }
+
+    /// The runtime, for the verbs that wait for something.
+    ///
+    /// # Errors
+    /// When the machine has no threads to give.
+    pub fn runtime(&self) -> Result<tokio::runtime::Runtime, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        Ok(runtime.context("cannot start the runtime")?)
+    }
+
+    /// How this command tells of its progress.
+    pub fn progress(&self) -> progress::Progress {
+        progress::Progress::new(&self.global, &self.bars)
+    }
+}
+
+/// The configured organisations of those slugs; all of them when none is named.
+///
+/// # Errors
+/// A usage error that names the nearest slug.
+pub fn select_orgs<'a>(config: &'a Config, slugs: &[String]) -> Result<Vec<&'a config::Org>, Failure> {
+    if slugs.is_empty() {
+        return Ok(config.orgs.iter().collect());
+    }
+    let find = |slug: &String| {
+        config.orgs.iter().find(|org| org.slug == *slug).ok_or_else(|| {
+            let known: Vec<&str> = config.orgs.iter().map(|org| org.slug.as_str()).collect();
+            Failure::Usage(anyhow!(
+                "{} has no organisation \"{slug}\"; it has {}",
+                config.path.display(),
+                known.join(", ")
+            ))
+        })
+    };
+    slugs.iter().map(find).collect()
+}
+
+/// Reads a day on the command line.
+pub(crate) fn day(text: &str) -> Result<chrono::NaiveDate, String> {
+    match text.parse::<chrono::NaiveDate>() {
+        Ok(day) if day.to_string() == text => Ok(day),
+        _ => Err("write a day as in 2026-01-20".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_helps_and_is_in_the_readme() {
+        for verb in Cli::command().get_subcommands() {
+            assert!(verb.get_about().is_some(), "{} says nothing of itself", verb.get_name());
+            let name = verb.get_name();
+            assert!(README.contains(&format!("| `marts {name}")), "README.md has no row for `marts {name}`");
+        }
+    }
+
+    #[test]
+    fn the_readme_shows_the_table_of_jobs() {
+        let table = jobs::markdown();
+        assert!(README.contains(&table), "README.md wants this table:\n{table}");
+    }
+}

@@ -1,0 +1,108 @@
+//! `marts run`: a night, or a part of one.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use chrono::NaiveDate;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::progress::Progress;
+use super::report::RunReport;
+use super::{Context, Failure, Outcome, day, output, tables};
+use crate::jobs::{JOBS, Job};
+use crate::run::Request;
+
+/// Land, compute, audit and publish: all jobs of all organisations, or those named
+///
+/// Without a range, each job restates the rows that `marts jobs` shows, up to the last complete day in the
+/// organisation's time zone. What fails its audit keeps the rows that are published.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// The jobs to run; all of them when none is named
+    #[arg(value_name = "JOB", value_parser = PossibleValuesParser::new(JOBS.iter().map(|job| job.name)), hide_possible_values = true)]
+    pub jobs: Vec<String>,
+    /// Only this organisation; may be repeated
+    #[arg(long, value_name = "ORG")]
+    pub org: Vec<String>,
+    /// The last day to report; today is allowed, its rows are then provisional
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    pub as_of: Option<NaiveDate>,
+    /// The first day of a range to restate
+    #[arg(long, value_name = "DATE", value_parser = day, requires = "to")]
+    pub from: Option<NaiveDate>,
+    /// The last day of that range
+    #[arg(long, value_name = "DATE", value_parser = day, requires = "from")]
+    pub to: Option<NaiveDate>,
+    /// Ask no source: compute from the pulls in the landing zone
+    #[arg(long)]
+    pub from_staging: bool,
+    /// Answer from saved response bodies in this folder instead of the network
+    #[arg(long, value_name = "DIR", conflicts_with = "from_staging")]
+    pub pages: Option<PathBuf>,
+    /// Do everything but publish
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  marts run                                        the night
+  marts run etl_sales_daily --org bennett          one job of one organisation
+  marts run --from 2025-03-01 --to 2025-06-30      restate a range
+  marts run --from-staging --dry-run               what would change, without asking a source";
+
+impl RunArgs {
+    /// Checks what the arguments mean together.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn request(&self) -> Result<Request, Failure> {
+        let range = self.from.zip(self.to);
+        if let Some((from, to)) = range {
+            if to < from {
+                return Err(Failure::Usage(anyhow!("--to {to} is before --from {from}")));
+            }
+            if self.as_of.is_some_and(|as_of| as_of < to) {
+                return Err(Failure::Usage(anyhow!("--to {to} is after --as-of, the last day to report")));
+            }
+        }
+        if let Some(pages) = &self.pages
+            && !pages.is_dir()
+        {
+            return Err(Failure::Usage(anyhow!("--pages: there is no folder {}", pages.display())));
+        }
+        // The order of a night, and each once, however they were named.
+        let named = |candidate: &&Job| self.jobs.is_empty() || self.jobs.iter().any(|name| name == candidate.name);
+        Ok(Request {
+            jobs: JOBS.iter().filter(named).collect(),
+            orgs: self.org.clone(),
+            as_of: self.as_of,
+            range,
+            from_staging: self.from_staging,
+            pages: self.pages.clone(),
+            dry_run: self.dry_run,
+        })
+    }
+}
+
+/// Runs what is asked for through `work`, and shows how it ended.
+pub fn execute(
+    args: &RunArgs,
+    context: &Context,
+    work: impl FnOnce(&Request, &Progress) -> Result<RunReport, Failure>,
+) -> Outcome {
+    let request = args.request()?;
+    let progress = context.progress();
+    let report = work(&request, &progress);
+    progress.finish();
+    let report = report?;
+    if context.global.json {
+        let text = serde_json::to_string(&serde_json::json!({ "event": "finished", "report": report }));
+        output::print(&(text.map_err(anyhow::Error::from)? + "\n"))?;
+    } else {
+        output::print(&tables::closing(&report))?;
+    }
+    Ok(report.exit())
+}
