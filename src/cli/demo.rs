@@ -4,9 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::progress::Progress;
-use super::report::RunReport;
-use super::{Context, Failure, Outcome, output, tables};
+use super::report::QueryResult;
+use super::{Context, Outcome, output, tables};
+use crate::config::Config;
+use crate::jobs::JOBS;
+use crate::postgres;
+use crate::run::{self, Request};
+use crate::sandbox::world::{World, WorldOptions};
 
 /// Run a night against simulated sources and a PostgreSQL of its own: nothing to configure, nothing leaves the machine
 #[derive(Debug, Args)]
@@ -15,22 +19,67 @@ pub struct DemoArgs {
     /// Where the demonstration keeps its configuration, its landing zone and its database
     #[arg(long, value_name = "DIR", default_value = ".marts/demo")]
     pub dir: PathBuf,
+    /// Which invented business to simulate: the same seed, the same figures
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
 }
 
-/// Shows how the night that `work` runs in the folder ended.
-pub fn execute(
-    args: &DemoArgs,
-    context: &Context,
-    work: impl FnOnce(&DemoArgs, &Progress) -> Result<RunReport, Failure>,
-) -> Outcome {
+/// What the demonstration shows of a mart.
+const SHOWN: &[(&str, &str)] = &[
+    (
+        "mart_sales_daily",
+        "select sales_date, service_revenue, parts_revenue, rental_revenue, sales_revenue, total_revenue, total_invoices,
+            open_work_orders, closed_work_orders
+        from mart_sales_daily order by sales_date desc limit 7",
+    ),
+    (
+        "mart_financial_metrics",
+        "select year, month, total_revenue, total_expenses, net_income, gross_margin_pct, total_assets, cash_balance,
+            operating_cash_flow
+        from mart_financial_metrics order by year desc, month desc limit 14",
+    ),
+];
+
+/// Runs the night and shows what it filled.
+pub fn execute(args: &DemoArgs, context: &Context) -> Outcome {
     let progress = context.progress();
-    let report = work(args, &progress);
+    let (report, shown) = context.runtime()?.block_on(async {
+        let to = super::sandbox::yesterday(context);
+        let world = World::start(WorldOptions::new(args.seed, to, context.clock.clone())).await?;
+        let config = Config::load(&world.write_config(&args.dir)?)?;
+        let database = postgres::Database::open(&config.postgres).await?;
+        let request = Request { jobs: JOBS.iter().collect(), as_of: Some(to), ..Request::default() };
+        let report = run::run(&config, &database, &context.clock, &request, &|event| progress.tell(event)).await?;
+        let mut shown = Vec::new();
+        for (mart, sql) in SHOWN {
+            let answer = postgres::execute(&mut *database.connection().await?, sql).await?;
+            shown.push((*mart, QueryResult::from(answer)));
+        }
+        database.close().await?;
+        anyhow::Ok((report, shown))
+    })?;
     progress.finish();
-    let report = report?;
     if context.global.json {
         output::print_json(&report)?;
-    } else {
-        output::print(&tables::closing(&report))?;
+        return Ok(report.exit());
     }
+    let mut text = String::new();
+    for (mart, rows) in &shown {
+        text += &format!("{mart}\n{}\n", tables::query(rows));
+    }
+    text += &tables::closing(&report);
+    let config = args.dir.join("marts.toml");
+    text += &format!(
+        "
+Try next:
+  marts --config {config} postgres 'select * from mart_sales_daily limit 5'
+  marts --config {config} query 'select org, period, count(*) from softbase_invoices group by all order by all'
+  marts --config {config} runs
+  marts --config {config} run --from-staging --dry-run
+  marts datasets
+",
+        config = config.display()
+    );
+    output::print(&text)?;
     Ok(report.exit())
 }

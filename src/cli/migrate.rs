@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Context, Exit, Failure, Outcome, output};
+use super::{Context, Exit, Outcome, output};
 
 /// Create or update the tables, roles and policies, and the organisations of the configuration
 #[derive(Debug, Args)]
@@ -19,27 +19,32 @@ pub struct MigrateArgs {
 pub struct Migrated {
     /// The migrations applied, in order.
     pub applied: Vec<String>,
-    /// The organisations added or changed.
+    /// The organisations of the configuration, now in the database.
     pub orgs: Vec<String>,
 }
 
-/// Prints what `work` did; it is told whether it is a dry run.
-pub fn execute(args: &MigrateArgs, context: &Context, work: impl FnOnce(bool) -> Result<Migrated, Failure>) -> Outcome {
-    let migrated = work(args.dry_run)?;
+/// Prints what was done, or would be.
+pub fn execute(args: &MigrateArgs, context: &Context) -> Outcome {
+    let config = context.config()?;
+    let migrated = context.with_database(&config, async |database| {
+        let applied = if args.dry_run { database.pending().await? } else { database.migrate().await? };
+        let orgs = if args.dry_run { Vec::new() } else { database.sync_organizations(&config.orgs).await? };
+        Ok(Migrated { applied, orgs: orgs.into_iter().map(|org| org.slug).collect() })
+    })?;
     if context.global.json {
         output::print_json(&migrated)?;
         return Ok(Exit::Good);
     }
     let mut text = String::new();
-    let (applied, changed) = if args.dry_run { ("to apply", "to write") } else { ("applied", "written") };
+    let verb = if args.dry_run { "to apply" } else { "applied" };
     for name in &migrated.applied {
-        text += &format!("{applied}: {name}\n");
+        text += &format!("{verb}: {name}\n");
     }
-    for slug in &migrated.orgs {
-        text += &format!("{changed}: organisation {slug}\n");
+    if migrated.applied.is_empty() {
+        text += "The schema is up to date.\n";
     }
-    if text.is_empty() {
-        text += "The database is up to date.\n";
+    if !migrated.orgs.is_empty() {
+        text += &format!("organisations: {}\n", migrated.orgs.join(", "));
     }
     output::print(&text)?;
     Ok(Exit::Good)

@@ -12,6 +12,7 @@ use indicatif::MultiProgress;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::postgres::Database;
 
 pub mod check;
 pub mod datasets;
@@ -64,9 +65,18 @@ pub struct Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Demo(demo::DemoArgs),
+    Run(run::RunArgs),
     Check(check::CheckArgs),
+    Migrate(migrate::MigrateArgs),
     Jobs(jobs::JobsArgs),
     Datasets(datasets::DatasetsArgs),
+    Runs(runs::RunsArgs),
+    Show(show::ShowArgs),
+    Query(query::QueryArgs),
+    Sql(sql::SqlArgs),
+    Sandbox(sandbox::SandboxArgs),
+    Postgres(postgres::PostgresArgs),
 }
 
 /// What a verb is given besides its own arguments.
@@ -134,9 +144,18 @@ pub fn main() -> ExitCode {
 impl Command {
     fn execute(&self, context: &Context) -> Outcome {
         match self {
+            Command::Demo(args) => demo::execute(args, context),
+            Command::Run(args) => run::execute(args, context),
             Command::Check(args) => check::execute(args, context),
+            Command::Migrate(args) => migrate::execute(args, context),
             Command::Jobs(args) => jobs::execute(args, context),
             Command::Datasets(args) => datasets::execute(args, context),
+            Command::Runs(args) => runs::execute(args, context),
+            Command::Show(args) => show::execute(args, context),
+            Command::Query(args) => query::execute(args, context),
+            Command::Sql(args) => sql::execute(args, context),
+            Command::Sandbox(args) => sandbox::execute(args, context),
+            Command::Postgres(args) => postgres::execute(args, context),
         }
     }
 }
@@ -155,13 +174,44 @@ impl Context {
     /// # Errors
     /// When the machine has no threads to give.
     pub fn runtime(&self) -> Result<tokio::runtime::Runtime, Failure> {
+        crate::extract::http::install_crypto();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         Ok(runtime.context("cannot start the runtime")?)
+    }
+
+    /// Does some work with the configured database, and closes it whatever comes of the work.
+    fn with_database<T>(
+        &self,
+        config: &Config,
+        work: impl AsyncFnOnce(&Database) -> anyhow::Result<T>,
+    ) -> Result<T, Failure> {
+        let done = self.runtime()?.block_on(async {
+            let database = Database::open(&config.postgres).await?;
+            let done = work(&database).await;
+            let closed = database.close().await;
+            done.and_then(|done| closed.map(|()| done))
+        });
+        Ok(done?)
     }
 
     /// How this command tells of its progress.
     pub fn progress(&self) -> progress::Progress {
         progress::Progress::new(&self.global, &self.bars)
+    }
+}
+
+/// Ends with Ctrl-C or SIGTERM.
+async fn interrupted() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => _ = signal.recv().await,
+            // Then Ctrl-C alone ends it.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
     }
 }
 

@@ -1,10 +1,15 @@
 //! `marts postgres`: a way into the database.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::anyhow;
 use clap::Args;
 
 use super::query::{self, Format};
-use super::report::QueryResult;
-use super::{Context, Exit, Failure, Outcome};
+use super::report::{Cell, QueryResult};
+use super::{Context, Exit, Failure, Outcome, output};
+use crate::config::PostgresSettings;
+use crate::postgres;
 
 /// Ask the database, or serve the embedded one alone on a loopback port until interrupted
 #[derive(Debug, Args)]
@@ -25,19 +30,44 @@ Examples:
   marts postgres 'select * from mart_sales_daily order by sales_date desc limit 5'
   marts postgres                     then, elsewhere: psql -h 127.0.0.1 -p 5433";
 
-/// Prints what `ask` answers to the statement, or lets `serve` serve on the port.
-pub fn execute(
-    args: &PostgresArgs,
-    context: &Context,
-    ask: impl FnOnce(&str) -> Result<QueryResult, Failure>,
-    serve: impl FnOnce(u16) -> Result<(), Failure>,
-) -> Outcome {
-    match &args.sql {
-        Some(sql) => {
-            let format = if context.global.json { Format::Json } else { args.format };
-            query::print(&ask(sql)?, format)?;
-        }
-        None => serve(args.port)?,
+/// Prints the answer to the statement, or serves until interrupted.
+pub fn execute(args: &PostgresArgs, context: &Context) -> Outcome {
+    let config = context.config()?;
+    let Some(sql) = &args.sql else { return serve(args, context, &config.postgres) };
+    let format = if context.global.json { Format::Json } else { args.format };
+    let answer = context
+        .with_database(&config, async |database| postgres::execute(&mut *database.connection().await?, sql).await)?;
+    if answer.columns.is_empty() {
+        output::print(&format!("{} rows\n", answer.affected))?;
+    } else {
+        query::print(&answer.into(), format)?;
     }
     Ok(Exit::Good)
+}
+
+fn serve(args: &PostgresArgs, context: &Context, settings: &PostgresSettings) -> Outcome {
+    if let Some(url) = &settings.url {
+        return Err(Failure::Usage(anyhow!(
+            "only the embedded server is served, and [postgres] url ({url}) names another; connect to that one"
+        )));
+    }
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
+    context.runtime()?.block_on(postgres::serve(settings, address, super::interrupted(), |url| {
+        // Nothing is lost when nobody reads it.
+        let _ = output::print(&format!("Serving one client at a time at {url}\nCtrl-C ends it.\n"));
+    }))?;
+    Ok(Exit::Good)
+}
+
+impl From<postgres::Answer> for QueryResult {
+    fn from(answer: postgres::Answer) -> Self {
+        let numeric = answer.numeric;
+        let cell = |(at, cell): (usize, Option<String>)| match cell {
+            None => Cell::Null,
+            Some(digits) if numeric[at] => Cell::Number(digits),
+            Some(text) => Cell::Text(text),
+        };
+        let rows = answer.rows.into_iter().map(|row| row.into_iter().enumerate().map(cell).collect()).collect();
+        QueryResult { columns: answer.columns, rows }
+    }
 }

@@ -3,7 +3,8 @@
 use clap::{Args, ValueEnum};
 
 use super::report::QueryResult;
-use super::{Context, Exit, Failure, Outcome, output, tables};
+use super::{Context, Exit, Outcome, output, tables};
+use crate::compute;
 
 /// Ask the landing zone in DuckDB's SQL: a view for each dataset, with the newest complete pull of each period
 #[derive(Debug, Args)]
@@ -29,10 +30,12 @@ pub enum Format {
     Json,
 }
 
-/// Prints what `ask` answers.
-pub fn execute(args: &QueryArgs, context: &Context, ask: impl FnOnce(&str) -> Result<QueryResult, Failure>) -> Outcome {
+/// Prints the answer.
+pub fn execute(args: &QueryArgs, context: &Context) -> Outcome {
+    let config = context.config()?;
     let format = if context.global.json { Format::Json } else { args.format };
-    print(&ask(&args.sql)?, format)?;
+    let answer = compute::query(&config, &args.sql)?;
+    print(&QueryResult::from_batches(&answer.schema, &answer.batches)?, format)?;
     Ok(Exit::Good)
 }
 

@@ -1,112 +1,14 @@
 //! What the commands tell, as plain data. `run.rs` and the run ledger fill these in; `tables` and `progress` show them.
 
-use std::time::Duration;
-
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Serialize, Serializer};
 
 use super::Exit;
-
-/// Something that happened during a run. With `--json`, one line each.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event<'a> {
-    /// The run begins, with that many marts to fill.
-    Started { run: Option<&'a str>, marts: usize },
-    /// A pull goes on; `rows` so far.
-    Pulling { org: &'a str, dataset: &'a str, rows: u64 },
-    /// A pull is complete.
-    Pulled { org: &'a str, dataset: &'a str, period: &'a str, rows: u64 },
-    /// A mart's rows are computed and audited.
-    Computed { org: &'a str, job: &'a str, rows: u64 },
-    /// A mart is done, one way or the other.
-    Done { mart: &'a MartReport },
-}
-
-/// How filling one mart for one organisation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// All its rows are published; they may all have been there already.
-    Published,
-    /// Some of its rows are published, the audit held the others.
-    PartlyHeld,
-    /// The audit held it: what was published before stands.
-    Held,
-    /// It failed before the audit: what was published before stands.
-    Failed,
-    /// Computed and audited, and left unpublished as `--dry-run` asks.
-    DryRun,
-}
-
-impl Status {
-    /// As it reads in a table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Status::Published => "published",
-            Status::PartlyHeld => "partly held",
-            Status::Held => "held",
-            Status::Failed => "FAILED",
-            Status::DryRun => "not published",
-        }
-    }
-
-    /// Whether nothing is wrong with it.
-    pub fn is_good(self) -> bool {
-        matches!(self, Status::Published | Status::DryRun)
-    }
-}
-
-/// One row of an audit: a rule that is broken.
-#[derive(Debug, Clone, Serialize)]
-pub struct Finding {
-    pub rule: String,
-    /// Whether it holds what it names; a warning only tells.
-    pub holds: bool,
-    /// The period it names; none when it is about the mart as a whole.
-    pub period: Option<String>,
-    pub detail: String,
-}
-
-/// One mart of one organisation in a run.
-#[derive(Debug, Clone, Serialize)]
-pub struct MartReport {
-    pub org: String,
-    pub job: String,
-    pub mart: String,
-    pub status: Status,
-    /// Rows in the pulls it was computed from.
-    pub landed: u64,
-    pub inserted: u64,
-    pub updated: u64,
-    pub unchanged: u64,
-    #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
-    pub duration: Duration,
-    /// What the audit found.
-    pub findings: Vec<Finding>,
-    /// Why it failed, outermost cause first.
-    pub error: Option<String>,
-}
-
-/// One run.
-#[derive(Debug, Clone, Serialize)]
-pub struct RunReport {
-    /// Its number in the run ledger; none for a dry run.
-    pub run: Option<String>,
-    pub started_at: DateTime<Utc>,
-    /// None when it was cut off, or is still under way.
-    #[serde(rename = "duration_ms", serialize_with = "maybe_milliseconds")]
-    pub duration: Option<Duration>,
-    /// The last day it reports; differs between organisations only around midnight.
-    pub as_of: Option<NaiveDate>,
-    pub marts: Vec<MartReport>,
-}
+pub use crate::run::{Event, Finding, MartReport, RunReport, Status};
 
 impl RunReport {
     /// The exit code it deserves.
@@ -138,13 +40,12 @@ pub enum Cell {
 }
 
 impl QueryResult {
-    /// The rows of Arrow batches, which all have the schema of the first.
+    /// The rows of Arrow batches of one schema.
     ///
     /// # Errors
     /// When a column's type cannot be shown.
-    pub fn from_batches(batches: &[RecordBatch]) -> anyhow::Result<Self> {
-        let Some(first) = batches.first() else { return Ok(QueryResult::default()) };
-        let columns = first.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
+    pub fn from_batches(schema: &Schema, batches: &[RecordBatch]) -> anyhow::Result<Self> {
+        let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
         let options = FormatOptions::default();
         let mut rows = Vec::new();
         for batch in batches {
@@ -182,19 +83,15 @@ fn cell(column: &dyn Array, formatter: &ArrayFormatter<'_>, row: usize) -> Cell 
     }
 }
 
-fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u128(duration.as_millis())
-}
-
-fn maybe_milliseconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    duration.map(|duration| duration.as_millis()).serialize(serializer)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use arrow::array::{BooleanArray, Date32Array, Decimal128Array, StringArray, TimestampMicrosecondArray};
+
+    use std::time::Duration;
+
+    use chrono::DateTime;
 
     use super::*;
 
@@ -207,7 +104,8 @@ mod tests {
             ("day", Arc::new(Date32Array::from(vec![20_473, 0]))),
             ("at", Arc::new(TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("UTC"))),
         ];
-        let result = QueryResult::from_batches(&[RecordBatch::try_from_iter(columns).unwrap()]).unwrap();
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let result = QueryResult::from_batches(&batch.schema(), &[batch]).unwrap();
         assert_eq!(result.columns, ["amount", "text", "is_leaf", "day", "at"]);
         let text = |text: &str| Cell::Text(text.to_owned());
         assert_eq!(

@@ -7,10 +7,9 @@ use chrono::NaiveDate;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::progress::Progress;
-use super::report::RunReport;
 use super::{Context, Failure, Outcome, day, output, tables};
 use crate::jobs::{JOBS, Job};
+use crate::run::{self, Request};
 
 /// Land, compute, audit and publish: all jobs of all organisations, or those named
 ///
@@ -52,26 +51,12 @@ Examples:
   marts run --from 2025-03-01 --to 2025-06-30      restate a range
   marts run --from-staging --dry-run               what would change, without asking a source";
 
-/// What is asked of a run, checked.
-#[derive(Debug)]
-pub struct RunRequest {
-    pub jobs: Vec<&'static Job>,
-    /// Slugs; empty = all.
-    pub orgs: Vec<String>,
-    pub as_of: Option<NaiveDate>,
-    /// First and last day of the rows to restate, where asked for.
-    pub range: Option<(NaiveDate, NaiveDate)>,
-    pub from_staging: bool,
-    pub pages: Option<PathBuf>,
-    pub dry_run: bool,
-}
-
 impl RunArgs {
     /// Checks what the arguments mean together.
     ///
     /// # Errors
     /// A usage error.
-    pub fn request(&self) -> Result<RunRequest, Failure> {
+    pub fn request(&self) -> Result<Request, Failure> {
         let range = self.from.zip(self.to);
         if let Some((from, to)) = range {
             if to < from {
@@ -88,7 +73,7 @@ impl RunArgs {
         }
         // The order of a night, and each once, however they were named.
         let named = |candidate: &&Job| self.jobs.is_empty() || self.jobs.iter().any(|name| name == candidate.name);
-        Ok(RunRequest {
+        Ok(Request {
             jobs: JOBS.iter().filter(named).collect(),
             orgs: self.org.clone(),
             as_of: self.as_of,
@@ -100,15 +85,15 @@ impl RunArgs {
     }
 }
 
-/// Runs what is asked for through `work`, and shows how it ended.
-pub fn execute(
-    args: &RunArgs,
-    context: &Context,
-    work: impl FnOnce(&RunRequest, &Progress) -> Result<RunReport, Failure>,
-) -> Outcome {
+/// Runs what is asked for, and shows how it ended.
+pub fn execute(args: &RunArgs, context: &Context) -> Outcome {
     let request = args.request()?;
+    let config = context.config()?;
+    super::select_orgs(&config, &request.orgs)?;
     let progress = context.progress();
-    let report = work(&request, &progress);
+    let report = context.with_database(&config, async |database| {
+        run::run(&config, database, &context.clock, &request, &|event| progress.tell(event)).await
+    });
     progress.finish();
     let report = report?;
     if context.global.json {

@@ -2,16 +2,50 @@
 
 use std::path::PathBuf;
 
+use chrono::NaiveDate;
 use clap::Args;
 
-/// Serve the simulated source systems on loopback ports until interrupted, and print a configuration for them
+use super::{Context, Exit, Outcome, day, output};
+use crate::periods;
+use crate::sandbox::world::{World, WorldOptions};
+
+/// Serve the simulated source systems on loopback ports until interrupted, and write a configuration for them
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  marts sandbox --write sandbox.toml &\n  marts --config sandbox.toml run")]
+#[command(after_help = "Example:\n  marts sandbox &\n  marts --config .marts/sandbox/marts.toml run")]
 pub struct SandboxArgs {
     /// Which invented business to serve: the same seed, the same figures
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Write the configuration to this file instead of stdout
-    #[arg(long, value_name = "PATH")]
-    pub write: Option<PathBuf>,
+    /// The last day of business; yesterday when it is left out
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    pub to: Option<NaiveDate>,
+    /// Where to write marts.toml and the secrets it refers to
+    #[arg(long, value_name = "DIR", default_value = ".marts/sandbox")]
+    pub dir: PathBuf,
+    /// Serve so many invoices in the last month, to measure with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub invoices: Option<u64>,
+}
+
+/// Serves until Ctrl-C or SIGTERM.
+pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
+    context.runtime()?.block_on(async {
+        let to = args.to.unwrap_or_else(|| yesterday(context));
+        let options = WorldOptions { bulk_invoices: args.invoices, ..WorldOptions::new(args.seed, to, context.clock.clone()) };
+        let world = World::start(options).await?;
+        let config = world.write_config(&args.dir)?;
+        output::print(&format!(
+            "QuickBooks  {}\nSQL Server  {}\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
+            world.quickbooks.url(),
+            world.softbase.addr(),
+            config.display()
+        ))?;
+        super::interrupted().await;
+        Ok(Exit::Good)
+    })
+}
+
+/// Yesterday where the simulated companies are.
+pub(super) fn yesterday(context: &Context) -> NaiveDate {
+    periods::last_complete_day(context.clock.now(), chrono_tz::America::Chicago)
 }

@@ -1,11 +1,15 @@
 //! `marts sql`: a job's computation, to run by hand.
 
+use anyhow::anyhow;
 use chrono::NaiveDate;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::{Context, Exit, Failure, Outcome, day, output};
-use crate::jobs::{JOBS, Job, job};
+use super::{Context, Exit, Failure, Outcome, day, output, select_orgs};
+use crate::compute::{self, Inputs, Pulls};
+use crate::jobs::{JOBS, job};
+use crate::run::{Window, plan, source_for};
+use crate::staging::Staging;
 
 /// Print the script that computes a mart, ready for the duckdb shell
 #[derive(Debug, Args)]
@@ -22,16 +26,26 @@ pub struct SqlArgs {
     pub as_of: Option<NaiveDate>,
 }
 
-/// Prints what `script` makes of the job, the organisation's slug and the last day to report.
-pub fn execute(
-    args: &SqlArgs,
-    _context: &Context,
-    script: impl FnOnce(&'static Job, &str, Option<NaiveDate>) -> Result<String, Failure>,
-) -> Outcome {
-    // The argument's parser knows only jobs of the table.
-    let Some(job) = job(&args.job) else {
-        return Err(Failure::Usage(anyhow::anyhow!("there is no job {}", args.job)));
+/// Prints the script over what is staged.
+pub fn execute(args: &SqlArgs, context: &Context) -> Outcome {
+    let config = context.config()?;
+    let orgs = select_orgs(&config, std::slice::from_ref(&args.org))?;
+    // The argument's parser knows only jobs of the table, and the selection only organisations of the configuration.
+    let (Some(job), [org]) = (job(&args.job), orgs.as_slice()) else {
+        return Err(Failure::Usage(anyhow!("there is no job {} of {}", args.job, args.org)));
     };
-    output::print(&script(job, &args.org, args.as_of)?)?;
+    let Some(source) = source_for(job, org) else {
+        return Err(Failure::Usage(anyhow!(
+            "{} has no connector that {} can use; see `marts jobs`",
+            org.slug,
+            job.name
+        )));
+    };
+    let window = Window::resolve(org, context.clock.now(), args.as_of, None).map_err(Failure::Usage)?;
+    let plan = plan(job, source, org, window)?;
+    let staging = Staging::new(&config.staging.path);
+    let pulls = Pulls::winners(&staging, &org.slug, &plan.wanted, None)?;
+    let inputs = Inputs { config: &config, org, plan: &plan, pulls: &pulls, as_of: window.as_of };
+    output::print(&compute::script(&inputs)?)?;
     Ok(Exit::Good)
 }

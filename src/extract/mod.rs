@@ -1,17 +1,26 @@
 //! The sources. They are known when we compile, so they are an `enum` and a `match`, and the compiler names what is
 //! missing.
 
+pub mod http;
+pub mod oauth;
+pub mod quickbooks;
 pub mod softbase;
 pub mod sqlserver;
 
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 
+use anyhow::{Context as _, Result};
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::clock::Clock;
 use crate::config::{Config, Org};
+use crate::datasets::{Connector, Dataset};
 use crate::periods::Partition;
-use crate::staging::Staging;
+use crate::run::Wanted;
+use crate::staging::{Landed, Staging};
+use oauth::TokenStore;
 
 /// What every extractor is handed.
 pub struct Context<'a> {
@@ -27,4 +36,29 @@ pub struct Context<'a> {
     pub pages: Option<PathBuf>,
     /// Told of progress: dataset, partition where one is done, rows so far.
     pub progress: &'a (dyn Fn(&str, Option<Partition>, u64) + Send + Sync),
+}
+
+/// A future behind a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Pulls what is wanted of one connector: one complete pull per partition.
+///
+/// # Errors
+/// The first pull that cannot be completed. Pulls completed before it stay.
+pub async fn land(
+    context: &Context<'_>,
+    tokens: &dyn TokenStore,
+    connector: Connector,
+    wanted: &[Wanted],
+) -> Result<Vec<Landed>> {
+    let wanted: Vec<(&'static Dataset, Vec<Partition>)> =
+        wanted.iter().map(|wanted| (wanted.dataset, wanted.partitions.clone())).collect();
+    let missing = || format!("{} has no [org.{}]", context.org.slug, connector.name());
+    match connector {
+        Connector::Softbase => {
+            let settings = context.org.softbase.as_ref().with_context(missing)?;
+            softbase::pull(context, settings, &wanted).await
+        }
+        Connector::QuickBooks => quickbooks::pull(context, tokens, &wanted).await,
+    }
 }

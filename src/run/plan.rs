@@ -85,11 +85,10 @@ fn restated(counted: Periods, org: &Org, window: Window) -> Result<Vec<Period>> 
     let all = match (counted, window.range) {
         (Periods::Days { .. }, Some((from, to))) => periods::days(from, to),
         (Periods::Months { .. }, Some((from, to))) => periods::months(from, to),
-        (Periods::Days { count }, None) => {
-            periods::days(as_of - Days::new(u64::from(count.saturating_sub(1))), as_of)
-        }
+        (Periods::Days { count }, None) => periods::days(as_of - Days::new(u64::from(count.saturating_sub(1))), as_of),
         (Periods::Months { count }, None) => {
-            let first = periods::first_of_month(as_of).checked_sub_months(Months::new(u32::from(count.saturating_sub(1))));
+            let first =
+                periods::first_of_month(as_of).checked_sub_months(Months::new(u32::from(count.saturating_sub(1))));
             periods::months(first.context("the months before it are out of range")?, as_of)
         }
     };

@@ -2,10 +2,11 @@
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
+//! use marts::clock::Clock;
 //! use marts::sandbox::http::{self, Fault, FaultPlan, HttpServer, Reply};
 //! let faults = FaultPlan::new().on("GET /items*", 1..=2, Fault::reply(Reply::text(503, "busy")));
 //! let handler = http::handler(|request| async move { Reply::json(200, format!("{{\"path\":\"{}\"}}", request.path)) });
-//! let server = HttpServer::start(handler, faults, http::system_clock()).await?;
+//! let server = HttpServer::start(handler, faults, Clock::system()).await?;
 //! println!("{} answered {} requests", server.url(), server.log().len());
 //! # Ok(()) }
 //! ```
@@ -27,13 +28,7 @@ use hyper::HeaderMap;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// What time the simulated server thinks it is.
-pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
-
-/// The machine's own clock.
-pub fn system_clock() -> Clock {
-    Arc::new(Utc::now)
-}
+use crate::clock::Clock;
 
 /// A clock that stands still until it is moved, for tests of expiry.
 #[derive(Debug, Clone)]
@@ -55,7 +50,7 @@ impl ManualClock {
     /// This clock as a server wants it.
     pub fn clock(&self) -> Clock {
         let clock = self.clone();
-        Arc::new(move || clock.now())
+        Clock::from_fn(move || clock.now())
     }
 }
 

@@ -4,3 +4,4 @@ pub mod business;
 pub mod http;
 pub mod quickbooks;
 pub mod tds;
+pub mod world;

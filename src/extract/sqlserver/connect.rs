@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tiberius::{AuthMethod, Client, EncryptionLevel};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
+use super::azure;
 use super::failure::Failure;
 use crate::config::{SqlLogin, SqlServer, SqlTls};
 
@@ -34,7 +35,7 @@ pub(super) async fn connect(settings: &SqlServer) -> Result<Connection, Failure>
         match Client::connect(config, stream.compat_write()).await {
             Ok(mut client) => {
                 let set = async { client.simple_query(SESSION).await?.into_results().await };
-                set.await.map_err(|error| Failure::of(error, settings, &host))?;
+                set.await.map_err(|error| Failure::of(error, settings, &host, patience(settings)))?;
                 return Ok(client);
             }
             Err(tiberius::error::Error::Routing { host: next, port: next_port }) => {
@@ -43,15 +44,22 @@ pub(super) async fn connect(settings: &SqlServer) -> Result<Connection, Failure>
                 host = next.split('\\').next().unwrap_or(&next).to_owned();
                 port = next_port;
             }
-            Err(error) => return Err(Failure::of(error, settings, &host)),
+            Err(error) => return Err(Failure::of(error, settings, &host, patience(settings))),
         }
     }
     Err(anyhow!("SQL Server {}: it redirected more than {MAX_REDIRECTIONS} times", settings.host).into())
 }
 
 async fn dial(settings: &SqlServer, host: &str, port: u16) -> Result<TcpStream, Failure> {
-    if settings.tls == SqlTls::Off && !is_loopback(host) {
-        return Err(unencrypted(host).into());
+    let unverified = match settings.tls {
+        SqlTls::Off => Some("off"),
+        SqlTls::TrustAny => Some("trust-any"),
+        SqlTls::Strict | SqlTls::Required => None,
+    };
+    if let Some(tls) = unverified
+        && !is_loopback(host)
+    {
+        return Err(elsewhere(host, tls).into());
     }
     let stream = match tokio::time::timeout(patience(settings), TcpStream::connect((host, port))).await {
         Ok(Ok(stream)) => stream,
@@ -70,16 +78,19 @@ async fn dial(settings: &SqlServer, host: &str, port: u16) -> Result<TcpStream, 
         }
     };
     // The name may have resolved to another machine after all.
-    if settings.tls == SqlTls::Off && !stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback()) {
-        return Err(unencrypted(host).into());
+    if let Some(tls) = unverified
+        && !stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback())
+    {
+        return Err(elsewhere(host, tls).into());
     }
     // Requests are single small packets: waiting to merge them only costs time.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-fn unencrypted(host: &str) -> anyhow::Error {
-    anyhow!("SQL Server {host}: `tls = \"off\"` is for this machine only; use \"required\" or \"strict\"")
+/// Who does not verify the other side would log in with anybody who answers.
+fn elsewhere(host: &str, tls: &str) -> anyhow::Error {
+    anyhow!("SQL Server {host}: `tls = \"{tls}\"` is for this machine only; use \"required\" or \"strict\"")
 }
 
 fn client_config(settings: &SqlServer, host: &str, port: u16, login: AuthMethod) -> Result<tiberius::Config> {
@@ -123,66 +134,10 @@ async fn authentication(settings: &SqlServer) -> Result<AuthMethod, Failure> {
         SqlLogin::Password { user, password } => Ok(AuthMethod::sql_server(user, password.read()?.expose_secret())),
         SqlLogin::AzureAd { tenant, client_id, client_secret, authority } => {
             let url = format!("{}/{tenant}/oauth2/v2.0/token", authority.trim_end_matches('/'));
-            let token = azure_token(&url, client_id, &client_secret.read()?, patience(settings)).await?;
+            let token = azure::token(&url, client_id, &client_secret.read()?, patience(settings)).await?;
             Ok(AuthMethod::aad_token(token.expose_secret()))
         }
     }
-}
-
-/// What a token for any Azure SQL database is asked for.
-const SCOPE: &str = "https://database.windows.net/.default";
-
-/// The client credentials grant of RFC 6749, section 4.4. One token serves one login; it matters at login only.
-async fn azure_token(
-    url: &str,
-    client_id: &str,
-    secret: &SecretString,
-    patience: Duration,
-) -> Result<SecretString, Failure> {
-    #[derive(serde::Deserialize)]
-    struct Answer {
-        access_token: String,
-    }
-    #[derive(serde::Deserialize)]
-    struct Refusal {
-        error: String,
-        #[serde(default)]
-        error_codes: Vec<u64>,
-    }
-
-    let http = reqwest::Client::builder().timeout(patience).build().context("cannot start an HTTP client")?;
-    let form = [
-        ("grant_type", "client_credentials"),
-        ("client_id", client_id),
-        ("client_secret", secret.expose_secret()),
-        ("scope", SCOPE),
-    ];
-    // The URL holds no secret, but reqwest's own message repeats it where ours already names it.
-    let failed = |error: reqwest::Error| {
-        Failure::transient(anyhow!(error.without_url()).context(format!("no Azure AD token from {url}")))
-    };
-    let response = http.post(url).form(&form).send().await.map_err(failed)?;
-    let status = response.status();
-    if status.is_success() {
-        return match response.json::<Answer>().await {
-            Ok(answer) => Ok(answer.access_token.into()),
-            Err(error) if error.is_decode() => Err(anyhow!("{url} answered without a token").into()),
-            Err(error) => Err(failed(error)),
-        };
-    }
-    let why = match response.json::<Refusal>().await {
-        Ok(refusal) => format!("{status}, {}{}", refusal.error, codes(&refusal.error_codes)),
-        Err(_) => status.to_string(),
-    };
-    let error = anyhow!("Azure AD refused a token for application {client_id}: {why}; check `login` and its secret");
-    match status.as_u16() {
-        408 | 425 | 429 | 500.. => Err(Failure::transient(error)),
-        _ => Err(error.into()),
-    }
-}
-
-fn codes(codes: &[u64]) -> String {
-    codes.iter().map(|code| format!(" AADSTS{code}")).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::{Error, anyhow};
 use tiberius::error::TokenError;
@@ -40,11 +41,11 @@ impl Failure {
     }
 
     /// Judges an error of the driver. `host` is the server spoken to, which differs from the configured one after a
-    /// redirection.
-    pub fn of(error: tiberius::error::Error, settings: &SqlServer, host: &str) -> Self {
+    /// redirection; `silence` is how long it was waited for.
+    pub fn of(error: tiberius::error::Error, settings: &SqlServer, host: &str, silence: Duration) -> Self {
         let (retry, words) = match error {
             tiberius::error::Error::Server(error) => server_error(&error, settings),
-            tiberius::error::Error::Io { kind, message } => io_error(kind, &message, settings),
+            tiberius::error::Error::Io { kind, message } => io_error(kind, &message, silence),
             tiberius::error::Error::Tls(message) => (Retry::Never, tls_error(&message, host)),
             tiberius::error::Error::Routing { .. } => (Retry::Never, "it redirected in the middle of a session".into()),
             tiberius::error::Error::Protocol(message) => (Retry::Never, protocol_error(&message)),
@@ -122,9 +123,9 @@ fn server_error(error: &TokenError, settings: &SqlServer) -> (Retry, String) {
     (retry, format!("{words} (error {code})"))
 }
 
-fn io_error(kind: ErrorKind, message: &str, settings: &SqlServer) -> (Retry, String) {
+fn io_error(kind: ErrorKind, message: &str, silence: Duration) -> (Retry, String) {
     match kind {
-        ErrorKind::TimedOut => (Retry::Soon, format!("it was silent for {} s", settings.timeout_secs)),
+        ErrorKind::TimedOut => (Retry::Soon, format!("it was silent for {} s", silence.as_secs())),
         // tiberius reports a reset connection as BrokenPipe.
         ErrorKind::UnexpectedEof
         | ErrorKind::BrokenPipe
@@ -141,7 +142,8 @@ fn io_error(kind: ErrorKind, message: &str, settings: &SqlServer) -> (Retry, Str
 }
 
 fn tls_error(message: &str, host: &str) -> String {
-    if message.contains("UnknownIssuer") {
+    // BadSignature: an authority of that name is known, but with another key, such as one made anew.
+    if message.contains("UnknownIssuer") || message.contains("BadSignature") {
         "its certificate is signed by an authority that this machine does not know; name that authority's PEM file as \
          `ca_file`"
             .into()

@@ -5,6 +5,7 @@
 //! any error, the two sides may disagree on what is still to come, and the next statement might be given the rest of
 //! the last one's answer: such a connection is dropped.
 
+mod azure;
 mod catalog;
 mod cell;
 mod connect;
@@ -115,7 +116,8 @@ impl<'a> Server<'a> {
             Some(connection) => connection,
             None => connect(self.settings).await?,
         };
-        let failed = |error| Failure::of(error, self.settings, &self.settings.host);
+        let silence = Duration::from_secs(self.settings.timeout_secs);
+        let failed = |error| Failure::of(error, self.settings, &self.settings.host, silence);
         let mut made = start()?;
         let mut query = Query::new(statement.sql());
         for parameter in &statement.parameters {

@@ -40,3 +40,8 @@ pub fn is_business_day(date: NaiveDate) -> bool {
     let holiday = matches!((date.month(), date.day()), (1, 1) | (7, 4) | (12, 25));
     !holiday && !matches!(date.weekday(), Weekday::Sat | Weekday::Sun)
 }
+
+/// That day, or the first business day after it.
+pub fn business_day_from(date: NaiveDate) -> NaiveDate {
+    date.iter_days().find(|day| is_business_day(*day)).expect("the calendar goes on")
+}

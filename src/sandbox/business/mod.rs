@@ -1,6 +1,6 @@
 //! A business made up from a seed, whose numbers hang together.
 //!
-//! Two profiles share one double-entry [`Ledger`]: a dealer of forklifts (the ERP's invoice register, work orders and
+//! Two profiles share one double-entry [`Ledger`]: a [`dealer`] of forklifts (the ERP's invoice register, work orders and
 //! general ledger) and a [`services`] company (the books QuickBooks Online reports on). Everything is a pure function of
 //! (seed, options, first day, last day): no clock is read, no amount is ever a float. Each day draws from its own random
 //! stream, so a business generated for one more day has the same past.
@@ -9,6 +9,7 @@
 //! answers are the oracle the tests hold SQL and parsers against, so nothing here may share code with the product.
 
 pub mod calendar;
+pub mod dealer;
 pub mod ledger;
 pub mod services;
 pub mod table;

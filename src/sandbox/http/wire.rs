@@ -62,7 +62,7 @@ async fn answer(
     let fault = shared.faults.lock().expect("no panic while planning").next(&request);
     let entry = {
         let mut log = shared.log.lock().expect("no panic while logging");
-        let at = (shared.clock)();
+        let at = shared.clock.now();
         log.push(Logged { at, request: request.clone(), status: None, faulted: fault.is_some() });
         log.len() - 1
     };

@@ -25,7 +25,8 @@ use self::query::ReportQuery;
 use self::tokens::{Refused, Tokens};
 use super::business::Basis;
 use super::business::services::ServicesCompany;
-use super::http::{self, Clock, FaultPlan, HttpServer, Logged, Reply, Request};
+use super::http::{self, FaultPlan, HttpServer, Logged, Reply, Request};
+use crate::clock::Clock;
 
 /// One company on the server.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ impl QuickBooksOptions {
             client_id: "sandbox-client".into(),
             client_secret: "sandbox-secret".into(),
             realms,
-            clock: http::system_clock(),
+            clock: Clock::system(),
             rotation: Rotation::EveryRefresh,
             grace: chrono::Duration::zero(),
             misspelt_financing: false,
@@ -106,7 +107,7 @@ pub struct QuickBooksServer {
 impl QuickBooksServer {
     pub async fn start(options: QuickBooksOptions) -> std::io::Result<Self> {
         let (address, clock, faults) = (options.address, options.clock.clone(), options.faults.clone());
-        let tokens = Mutex::new(Tokens::new(&options, clock()));
+        let tokens = Mutex::new(Tokens::new(&options, clock.now()));
         let limits = Limits::new(options.requests_per_minute, options.requests_at_once);
         let state = Arc::new(State { options, tokens, limits });
         let handler = {
@@ -159,7 +160,7 @@ impl QuickBooksServer {
 }
 
 async fn answer(state: Arc<State>, request: Request) -> Reply {
-    let now = (state.options.clock)();
+    let now = state.options.clock.now();
     let trace = format!("1-{:08x}-sandbox", now.timestamp());
     let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     let reply = match (request.method.as_str(), path.as_slice()) {
@@ -184,7 +185,7 @@ enum Body {
 }
 
 async fn company(state: &State, request: &Request, realm: &str, rest: &[&str]) -> (u16, Body) {
-    let now = (state.options.clock)();
+    let now = state.options.clock.now();
     let fail = |(status, value): (u16, Value)| (status, Body::Generated(value));
     let allowed = state.tokens.lock().expect("no panic while holding tokens").check(request, realm, now);
     match allowed {

@@ -11,11 +11,7 @@ use super::{
 
 /// Prepares a parameter once for comparisons with an expression of type `with`, so that a parameter that cannot be
 /// compared is an error even where the table is empty.
-pub(crate) fn prepare(
-    value: SqlValue,
-    own: SqlType,
-    with: SqlType,
-) -> Result<(SqlValue, SqlType), SqlError> {
+pub(crate) fn prepare(value: SqlValue, own: SqlType, with: SqlType) -> Result<(SqlValue, SqlType), SqlError> {
     if value.is_null() || own.is_text() == with.is_text() {
         if !value.is_null() && family(own) != family(with) && !both_numbers(own, with) {
             return Err(SqlError::clash(own.name(), with.name()));
@@ -46,9 +42,7 @@ enum Family {
 
 fn family(sql_type: SqlType) -> Family {
     match sql_type {
-        SqlType::DateTime | SqlType::SmallDateTime | SqlType::DateTime2(_) | SqlType::Date => {
-            Family::Moment
-        }
+        SqlType::DateTime | SqlType::SmallDateTime | SqlType::DateTime2(_) | SqlType::Date => Family::Moment,
         SqlType::UniqueIdentifier => Family::Uuid,
         t if t.is_text() => Family::Text,
         _ => Family::Number,
@@ -85,14 +79,11 @@ pub(crate) fn compare(
             // datetime meets datetime2 at the latter's 100 nanoseconds.
             let at = |value, own, other| match (own, other) {
                 (SqlType::DateTime, SqlType::DateTime2(_)) => {
-                    cast(Cow::Borrowed(value), own, SqlType::DateTime2(7))
-                        .and_then(|v| moment(&v, own, other))
+                    cast(Cow::Borrowed(value), own, SqlType::DateTime2(7)).and_then(|v| moment(&v, own, other))
                 }
                 _ => moment(value, own, other),
             };
-            Ok(Some(
-                at(left, left_type, right_type)?.cmp(&at(right, right_type, left_type)?),
-            ))
+            Ok(Some(at(left, left_type, right_type)?.cmp(&at(right, right_type, left_type)?)))
         }
         (Family::Number, Family::Number) => match (exact(left), exact(right)) {
             (Some(l), Some(r)) => Ok(Some(number::compare(l, r))),
@@ -120,10 +111,7 @@ pub(crate) fn sort_order(left: &SqlValue, right: &SqlValue, sql_type: SqlType) -
         (true, false) => Ordering::Less,
         (false, true) => Ordering::Greater,
         // Both have one type, so nothing can fail to convert.
-        (false, false) => compare(left, sql_type, right, sql_type)
-            .ok()
-            .flatten()
-            .unwrap_or(Ordering::Equal),
+        (false, false) => compare(left, sql_type, right, sql_type).ok().flatten().unwrap_or(Ordering::Equal),
     }
 }
 

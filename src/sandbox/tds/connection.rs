@@ -34,10 +34,7 @@ pub(crate) async fn serve(tcp: TcpStream, shared: &Shared, connection: u64) -> R
         Ok(read) => read,
         Err(error) => return answer(&mut stream, |out| login::put_refused(out, &error)).await,
     };
-    shared.record(LogEntry::Login {
-        connection,
-        login: login.clone(),
-    });
+    shared.record(LogEntry::Login { connection, login: login.clone() });
     match fault {
         Some(ConnectionFault::RefuseLogin(error)) => {
             return answer(&mut stream, |out| login::put_refused(out, &error)).await;
@@ -49,10 +46,7 @@ pub(crate) async fn serve(tcp: TcpStream, shared: &Shared, connection: u64) -> R
     }
     match admit(&login, &secret, shared) {
         Ok(database) => {
-            answer(&mut stream, |out| {
-                login::put_accepted(out, &login, &database)
-            })
-            .await?;
+            answer(&mut stream, |out| login::put_accepted(out, &login, &database)).await?;
             session::run(stream, shared, connection, login.packet_size).await
         }
         Err(error) => answer(&mut stream, |out| login::put_refused(out, &error)).await,
@@ -76,13 +70,8 @@ async fn handshake(tcp: TcpStream, shared: &Shared) -> Result<(Stream, Vec<u8>)>
         return Ok((stream, message));
     }
     let mut stream = Stream::Plain(tcp);
-    let carried = prelogin(&mut stream, |client| {
-        login::negotiate(shared.encryption, client)
-    })
-    .await?;
-    let Stream::Plain(tcp) = stream else {
-        bail!("TLS before it was agreed on")
-    };
+    let carried = prelogin(&mut stream, |client| login::negotiate(shared.encryption, client)).await?;
+    let Stream::Plain(tcp) = stream else { bail!("TLS before it was agreed on") };
     if carried == Carried::Plain {
         let mut stream = Stream::Plain(tcp);
         let message = expect(&mut stream, kind::LOGIN7).await?;
@@ -99,27 +88,18 @@ async fn handshake(tcp: TcpStream, shared: &Shared) -> Result<(Stream, Vec<u8>)>
     Ok((stream, message))
 }
 
-async fn prelogin(
-    stream: &mut Stream,
-    negotiate: impl FnOnce(u8) -> (u8, Carried),
-) -> Result<Carried> {
+async fn prelogin(stream: &mut Stream, negotiate: impl FnOnce(u8) -> (u8, Carried)) -> Result<Carried> {
     let body = expect(stream, kind::PRELOGIN).await?;
     let client = login::parse_prelogin(&body)?;
     let (encryption, carried) = negotiate(client.encryption);
-    answer(stream, |out| {
-        login::put_prelogin(out, encryption, client.fedauth)
-    })
-    .await?;
+    answer(stream, |out| login::put_prelogin(out, encryption, client.fedauth)).await?;
     Ok(carried)
 }
 
 async fn expect<R: tokio::io::AsyncRead + Unpin>(reader: &mut R, wanted: u8) -> Result<Vec<u8>> {
     let message = read_message(reader).await?;
     if message.kind != wanted {
-        bail!(
-            "message of type 0x{:02X} where 0x{wanted:02X} was due",
-            message.kind
-        );
+        bail!("message of type 0x{:02X} where 0x{wanted:02X} was due", message.kind);
     }
     Ok(message.body)
 }
@@ -135,32 +115,19 @@ fn admit(login: &Login, secret: &Secret, shared: &Shared) -> Result<String, SqlE
     // Some drivers send user@server to Azure.
     let user = login.user.split('@').next().unwrap_or_default();
     let known = match secret {
-        Secret::Password(password) => shared
-            .users
-            .iter()
-            .any(|(name, wanted)| name.eq_ignore_ascii_case(user) && wanted == password),
+        Secret::Password(password) => {
+            shared.users.iter().any(|(name, wanted)| name.eq_ignore_ascii_case(user) && wanted == password)
+        }
         Secret::Token(token) => shared.access_tokens.contains(token),
     };
     if !known {
-        let who = if login.access_token {
-            "<token-identified principal>"
-        } else {
-            &login.user
-        };
-        return Err(SqlError::new(
-            18456,
-            1,
-            14,
-            format!("Login failed for user '{who}'."),
-        ));
+        let who = if login.access_token { "<token-identified principal>" } else { &login.user };
+        return Err(SqlError::new(18456, 1, 14, format!("Login failed for user '{who}'.")));
     }
     let database = shared.database();
     if login.database.is_empty() || login.database.eq_ignore_ascii_case(database.name()) {
         return Ok(database.name().to_owned());
     }
-    let message = format!(
-        "Cannot open database \"{}\" requested by the login. The login failed.",
-        login.database
-    );
+    let message = format!("Cannot open database \"{}\" requested by the login. The login failed.", login.database);
     Err(SqlError::new(4060, 1, 11, message))
 }

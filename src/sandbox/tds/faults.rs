@@ -65,22 +65,12 @@ pub struct Fault {
 
 impl Fault {
     pub fn connection(fault: ConnectionFault) -> Fault {
-        Fault {
-            trigger: Trigger::Connection(fault),
-            nth: 1,
-            times: 1,
-            seen: 0,
-        }
+        Fault { trigger: Trigger::Connection(fault), nth: 1, times: 1, seen: 0 }
     }
 
     /// For statements whose SQL contains the text; every statement when it is empty.
     pub fn statement(containing: &str, fault: StatementFault) -> Fault {
-        Fault {
-            trigger: Trigger::Statement(containing.into(), fault),
-            nth: 1,
-            times: 1,
-            seen: 0,
-        }
+        Fault { trigger: Trigger::Statement(containing.into(), fault), nth: 1, times: 1, seen: 0 }
     }
 
     /// Begins at the n-th match, counted from 1, instead of the first.
@@ -111,9 +101,7 @@ pub struct FaultPlan {
 impl FaultPlan {
     /// A plan of one fault.
     pub fn one(fault: Fault) -> FaultPlan {
-        FaultPlan {
-            faults: vec![fault],
-        }
+        FaultPlan { faults: vec![fault] }
     }
 
     pub fn and(mut self, fault: Fault) -> FaultPlan {
@@ -122,25 +110,25 @@ impl FaultPlan {
     }
 
     pub(crate) fn on_connection(&mut self) -> Option<ConnectionFault> {
-        let mut happening = None;
-        for fault in &mut self.faults {
-            if matches!(fault.trigger, Trigger::Connection(_)) && fault.matched() {
-                if let (None, Trigger::Connection(what)) = (&happening, &fault.trigger) {
-                    happening = Some(what.clone());
-                }
-            }
-        }
-        happening
+        self.first(|trigger| match trigger {
+            Trigger::Connection(fault) => Some(fault),
+            Trigger::Statement(..) => None,
+        })
     }
 
     pub(crate) fn on_statement(&mut self, sql: &str) -> Option<StatementFault> {
+        self.first(|trigger| match trigger {
+            Trigger::Statement(part, fault) if sql.contains(part.as_str()) => Some(fault),
+            _ => None,
+        })
+    }
+
+    fn first<T: Clone>(&mut self, concerned: impl Fn(&Trigger) -> Option<&T>) -> Option<T> {
         let mut happening = None;
         for fault in &mut self.faults {
-            let concerned = matches!(&fault.trigger, Trigger::Statement(part, _) if sql.contains(part.as_str()));
-            if concerned && fault.matched() {
-                if let (None, Trigger::Statement(_, what)) = (&happening, &fault.trigger) {
-                    happening = Some(what.clone());
-                }
+            let what = concerned(&fault.trigger).cloned();
+            if what.is_some() && fault.matched() {
+                happening = happening.or(what);
             }
         }
         happening

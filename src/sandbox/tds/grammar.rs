@@ -1,6 +1,7 @@
 //! The closed grammar of what the extractor asks. Everything else is a syntax error, never an empty result.
 
 use super::{
+    ast::{Expression, Filter, Item, Operator, Order, Select, Statement},
     error::SqlError,
     lexer::{Token, tokens},
     types::SqlType,
@@ -8,87 +9,9 @@ use super::{
 
 type Result<T> = std::result::Result<T, SqlError>;
 
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Statement {
-    /// `SET LOCK_TIMEOUT n`, `SET DEADLOCK_PRIORITY LOW`: accepted, without effect.
-    Set,
-    SelectOne,
-    SelectVersion,
-    Select(Select),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Select {
-    pub top: Option<u64>,
-    pub items: Vec<Item>,
-    pub schema: String,
-    pub table: String,
-    pub filter: Option<Filter>,
-    pub order: Vec<Order>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Item {
-    pub expression: Expression,
-    /// The alias, or the column's name as written.
-    pub name: String,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Expression {
-    Column(String),
-    Cast {
-        column: String,
-        to: SqlType,
-    },
-    Null(SqlType),
-    Count,
-    Sum {
-        column: String,
-        precision: u8,
-        scale: u8,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Filter {
-    All(Vec<Filter>),
-    Any(Vec<Filter>),
-    Compare {
-        column: String,
-        cast: Option<SqlType>,
-        operator: Operator,
-        parameter: String,
-    },
-    IsNull {
-        column: String,
-        negated: bool,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operator {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Order {
-    pub column: String,
-    pub descending: bool,
-}
-
 /// Parses one batch: statements separated by semicolons.
 pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let mut parser = Parser {
-        tokens: tokens(sql)?,
-        at: 0,
-        depth: 0,
-    };
+    let mut parser = Parser { tokens: tokens(sql)?, at: 0, depth: 0 };
     let mut statements = Vec::new();
     loop {
         while parser.symbol(";") {}
@@ -100,11 +23,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
             return Err(parser.unexpected());
         }
     }
-    if statements.is_empty() {
-        Err(SqlError::syntax(""))
-    } else {
-        Ok(statements)
-    }
+    if statements.is_empty() { Err(SqlError::syntax("")) } else { Ok(statements) }
 }
 
 struct Parser {
@@ -120,11 +39,7 @@ impl Parser {
 
     fn unexpected(&self) -> SqlError {
         // At the end a real server names the last token it saw.
-        let near = self
-            .peek()
-            .or(self.tokens.last())
-            .map(Token::text)
-            .unwrap_or_default();
+        let near = self.peek().or(self.tokens.last()).map(Token::text).unwrap_or_default();
         SqlError::syntax(near)
     }
 
@@ -141,19 +56,11 @@ impl Parser {
     }
 
     fn expect_symbol(&mut self, symbol: &str) -> Result<()> {
-        if self.symbol(symbol) {
-            Ok(())
-        } else {
-            Err(self.unexpected())
-        }
+        if self.symbol(symbol) { Ok(()) } else { Err(self.unexpected()) }
     }
 
     fn expect_word(&mut self, word: &str) -> Result<()> {
-        if self.word(word) {
-            Ok(())
-        } else {
-            Err(self.unexpected())
-        }
+        if self.word(word) { Ok(()) } else { Err(self.unexpected()) }
     }
 
     /// Only bracketed names: our own SQL quotes every one, so a bare word is a mistake.
@@ -222,11 +129,7 @@ impl Parser {
         let schema = self.name()?;
         self.expect_symbol(".")?;
         let table = self.name()?;
-        let filter = if self.word("WHERE") {
-            Some(self.any()?)
-        } else {
-            None
-        };
+        let filter = if self.word("WHERE") { Some(self.any()?) } else { None };
         let mut order = Vec::new();
         if self.word("ORDER") {
             self.expect_word("BY")?;
@@ -239,14 +142,7 @@ impl Parser {
                 }
             }
         }
-        Ok(Select {
-            top,
-            items,
-            schema,
-            table,
-            filter,
-            order,
-        })
+        Ok(Select { top, items, schema, table, filter, order })
     }
 
     fn item(&mut self) -> Result<Item> {
@@ -255,11 +151,7 @@ impl Parser {
             let null = self.word("NULL");
             let column = if null { String::new() } else { self.name()? };
             let to = self.cast_target()?;
-            if null {
-                Expression::Null(to)
-            } else {
-                Expression::Cast { column, to }
-            }
+            if null { Expression::Null(to) } else { Expression::Cast { column, to } }
         } else if self.word("COUNT_BIG") {
             self.expect_symbol("(")?;
             self.expect_symbol("*")?;
@@ -274,28 +166,14 @@ impl Parser {
                 return Err(self.unexpected());
             };
             self.expect_symbol(")")?;
-            Expression::Sum {
-                column,
-                precision,
-                scale,
-            }
+            Expression::Sum { column, precision, scale }
         } else {
             let column = self.name()?;
-            let name = if self.word("AS") {
-                self.name()?
-            } else {
-                column.clone()
-            };
-            return Ok(Item {
-                expression: Expression::Column(column),
-                name,
-            });
+            let name = if self.word("AS") { self.name()? } else { column.clone() };
+            return Ok(Item { expression: Expression::Column(column), name });
         };
         self.expect_word("AS")?;
-        Ok(Item {
-            expression,
-            name: self.name()?,
-        })
+        Ok(Item { expression, name: self.name()? })
     }
 
     /// ` AS type)`, the rest of a CAST.
@@ -348,12 +226,7 @@ impl Parser {
         if range.contains(&number) {
             Ok(number)
         } else {
-            Err(SqlError::new(
-                2724,
-                1,
-                15,
-                format!("Parameter or variable has an invalid data type: size {number}."),
-            ))
+            Err(SqlError::new(2724, 1, 15, format!("Parameter or variable has an invalid data type: size {number}.")))
         }
     }
 
@@ -367,11 +240,7 @@ impl Parser {
     /// `(n)` or `(max)`.
     fn length(&mut self, most: u64) -> Result<Option<u16>> {
         self.expect_symbol("(")?;
-        let length = if self.word("max") {
-            None
-        } else {
-            Some(self.within(1..=most)? as u16)
-        };
+        let length = if self.word("max") { None } else { Some(self.within(1..=most)? as u16) };
         self.expect_symbol(")")?;
         Ok(length)
     }
@@ -381,11 +250,7 @@ impl Parser {
         while self.word("OR") {
             parts.push(self.all()?);
         }
-        Ok(if parts.len() == 1 {
-            parts.remove(0)
-        } else {
-            Filter::Any(parts)
-        })
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Filter::Any(parts) })
     }
 
     fn all(&mut self) -> Result<Filter> {
@@ -393,11 +258,7 @@ impl Parser {
         while self.word("AND") {
             parts.push(self.condition()?);
         }
-        Ok(if parts.len() == 1 {
-            parts.remove(0)
-        } else {
-            Filter::All(parts)
-        })
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Filter::All(parts) })
     }
 
     fn condition(&mut self) -> Result<Filter> {
@@ -405,12 +266,7 @@ impl Parser {
             // Recursion on what a client sends has to end.
             self.depth += 1;
             if self.depth > 50 {
-                return Err(SqlError::new(
-                    191,
-                    1,
-                    15,
-                    "Some part of your SQL statement is nested too deeply.",
-                ));
+                return Err(SqlError::new(191, 1, 15, "Some part of your SQL statement is nested too deeply."));
             }
             let inner = self.any()?;
             self.expect_symbol(")")?;
@@ -437,21 +293,13 @@ impl Parser {
             ("<", Operator::Less),
             (">", Operator::Greater),
         ];
-        let Some((_, operator)) = operators
-            .into_iter()
-            .find(|(symbol, _)| self.symbol(symbol))
-        else {
+        let Some((_, operator)) = operators.into_iter().find(|(symbol, _)| self.symbol(symbol)) else {
             return Err(self.unexpected());
         };
         match self.peek().cloned() {
             Some(Token::Variable(parameter)) if !parameter.starts_with("@@") => {
                 self.at += 1;
-                Ok(Filter::Compare {
-                    column,
-                    cast,
-                    operator,
-                    parameter,
-                })
+                Ok(Filter::Compare { column, cast, operator, parameter })
             }
             _ => Err(self.unexpected()),
         }

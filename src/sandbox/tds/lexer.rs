@@ -26,9 +26,7 @@ impl Token {
 }
 
 /// Longer ones first, so that `<=` is not read as `<`.
-const SYMBOLS: [&str; 13] = [
-    "<=", ">=", "<>", "<", ">", "=", ",", ".", "(", ")", "*", ";", "-",
-];
+const SYMBOLS: [&str; 13] = ["<=", ">=", "<>", "<", ">", "=", ",", ".", "(", ")", "*", ";", "-"];
 
 pub(crate) fn tokens(sql: &str) -> Result<Vec<Token>, SqlError> {
     let mut out = Vec::new();
@@ -40,14 +38,8 @@ pub(crate) fn tokens(sql: &str) -> Result<Vec<Token>, SqlError> {
             token = Token::Quoted(name);
             rest = after;
         } else if first == '@' || first == '_' || first.is_alphabetic() {
-            let (word, after) = split(rest, |c| {
-                c.is_alphanumeric() || matches!(c, '_' | '@' | '$' | '#')
-            });
-            token = if first == '@' {
-                Token::Variable(word.into())
-            } else {
-                Token::Word(word.into())
-            };
+            let (word, after) = split(rest, |c| c.is_alphanumeric() || matches!(c, '_' | '@' | '$' | '#'));
+            token = if first == '@' { Token::Variable(word.into()) } else { Token::Word(word.into()) };
             rest = after;
         } else if first.is_ascii_digit() {
             let (digits, after) = split(rest, |c| c.is_ascii_digit());
@@ -81,10 +73,5 @@ fn quoted(text: &str) -> Result<(String, &str), SqlError> {
             return Ok((name, &text[at + 1..]));
         }
     }
-    Err(SqlError::new(
-        105,
-        1,
-        15,
-        format!("Unclosed quotation mark after the character string '{name}'."),
-    ))
+    Err(SqlError::new(105, 1, 15, format!("Unclosed quotation mark after the character string '{name}'.")))
 }

@@ -45,10 +45,7 @@ pub(crate) fn parse_prelogin(body: &[u8]) -> Result<Prelogin, SqlError> {
             return Ok(prelogin);
         }
         let head = options.take(4)?;
-        let (offset, length) = (
-            u16::from_be_bytes([head[0], head[1]]),
-            u16::from_be_bytes([head[2], head[3]]),
-        );
+        let (offset, length) = (u16::from_be_bytes([head[0], head[1]]), u16::from_be_bytes([head[2], head[3]]));
         let mut value = Reader(body);
         value.take(offset.into())?;
         let value = value.take(length.into())?;
@@ -94,9 +91,7 @@ pub(crate) fn put_prelogin(out: &mut Vec<u8>, encryption: u8, fedauth: bool) {
         offset += value.len() as u16;
     }
     out.push(0xFF);
-    options
-        .iter()
-        .for_each(|(_, value)| out.extend_from_slice(value));
+    options.iter().for_each(|(_, value)| out.extend_from_slice(value));
 }
 
 /// `length` bytes at an offset from the start of the message.
@@ -117,10 +112,7 @@ pub(crate) fn parse_login(body: &[u8]) -> Result<(Login, Secret), SqlError> {
     let packet_size = Reader(slice(body, 8, 4)?).u32()? as usize;
     let flags = slice(body, 24, 4)?;
     let secret = if flags[3] & 0x10 == 0 {
-        let clear: Vec<u8> = field(44)?
-            .iter()
-            .map(|byte| (byte ^ 0xA5).rotate_left(4))
-            .collect();
+        let clear: Vec<u8> = field(44)?.iter().map(|byte| (byte ^ 0xA5).rotate_left(4)).collect();
         Secret::Password(utf16(&clear))
     } else {
         Secret::Token(access_token(body)?)
@@ -146,9 +138,7 @@ fn access_token(body: &[u8]) -> Result<String, SqlError> {
     loop {
         match features.u8()? {
             0xFF => {
-                return Err(SqlError::malformed(
-                    "a login extension without an access token",
-                ));
+                return Err(SqlError::malformed("a login extension without an access token"));
             }
             feature => {
                 let length = features.u32()? as usize;

@@ -3,8 +3,7 @@
 //! It answers the closed grammar our own extractor speaks, with SQL Server's types, conversions and errors; any other SQL
 //! is an error, never an empty result.
 //!
-//! ```
-//! # async fn example() -> anyhow::Result<()> {
+//! ```ignore
 //! use marts::sandbox::tds::*;
 //!
 //! let columns = vec![
@@ -22,15 +21,15 @@
 //! })
 //! .await?;
 //! println!("{} with {}", server.addr(), server.ca_pem());
-//! # Ok(())
-//! # }
 //! ```
 
+mod ast;
 mod compare;
 mod connection;
 mod convert;
 mod error;
 mod faults;
+mod filter;
 mod grammar;
 mod lexer;
 mod login;
@@ -137,9 +136,8 @@ pub struct TdsServer {
 
 impl TdsServer {
     pub async fn start(options: TdsOptions) -> anyhow::Result<TdsServer> {
-        let listener = TcpListener::bind(options.bind)
-            .await
-            .with_context(|| format!("listening on {}", options.bind))?;
+        let listener =
+            TcpListener::bind(options.bind).await.with_context(|| format!("listening on {}", options.bind))?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
             users: options.users,
@@ -151,11 +149,7 @@ impl TdsServer {
             log: Mutex::new(Vec::new()),
         });
         let accepting = tokio::spawn(accept(listener, shared.clone()));
-        Ok(TdsServer {
-            addr,
-            shared,
-            accepting,
-        })
+        Ok(TdsServer { addr, shared, accepting })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -250,11 +244,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         connections.spawn(async move {
             shared.record(LogEntry::Connected { connection: number });
             if let Err(error) = connection::serve(tcp, &shared, number).await {
-                tracing::debug!(
-                    connection = number,
-                    error = format!("{error:#}"),
-                    "TDS connection ended"
-                );
+                tracing::debug!(connection = number, error = format!("{error:#}"), "TDS connection ended");
             }
             shared.record(LogEntry::Closed { connection: number });
         });

@@ -17,26 +17,18 @@ pub(crate) fn rescale(mantissa: i128, from: u8, to: u8) -> Option<i128> {
     let divisor = power_of_ten(from - to);
     let (quotient, rest) = (mantissa / divisor, mantissa % divisor);
     let up = rest.unsigned_abs() >= divisor.unsigned_abs().div_ceil(2);
-    Some(if up {
-        quotient + mantissa.signum()
-    } else {
-        quotient
-    })
+    Some(if up { quotient + mantissa.signum() } else { quotient })
 }
 
 /// The same, refused when it has more digits than the precision allows.
 pub(crate) fn fit(mantissa: i128, from: u8, precision: u8, scale: u8) -> Option<i128> {
-    rescale(mantissa, from, scale)
-        .filter(|m| m.unsigned_abs() < power_of_ten(precision).unsigned_abs())
+    rescale(mantissa, from, scale).filter(|m| m.unsigned_abs() < power_of_ten(precision).unsigned_abs())
 }
 
 /// Compares two exact numbers of different scale.
 pub(crate) fn compare(left: (i128, u8), right: (i128, u8)) -> Ordering {
     let scale = left.1.max(right.1);
-    match (
-        rescale(left.0, left.1, scale),
-        rescale(right.0, right.1, scale),
-    ) {
+    match (rescale(left.0, left.1, scale), rescale(right.0, right.1, scale)) {
         (Some(l), Some(r)) => l.cmp(&r),
         // Only one beyond 38 digits: its sign decides. Both cannot be, as one of them already has this scale.
         (None, _) => left.0.cmp(&0),
@@ -47,17 +39,9 @@ pub(crate) fn compare(left: (i128, u8), right: (i128, u8)) -> Ordering {
 /// `123.45`, with exactly `scale` digits after the point.
 pub(crate) fn to_text(mantissa: i128, scale: u8) -> String {
     let sign = if mantissa < 0 { "-" } else { "" };
-    let digits = format!(
-        "{:0>width$}",
-        mantissa.unsigned_abs(),
-        width = usize::from(scale) + 1
-    );
+    let digits = format!("{:0>width$}", mantissa.unsigned_abs(), width = usize::from(scale) + 1);
     let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
-    if scale == 0 {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole}.{fraction}")
-    }
+    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
 /// Reads `[+-]digits[.digits][e[+-]digits]` into mantissa and scale. None when it is anything else or too long.
@@ -75,9 +59,7 @@ pub(crate) fn parse(text: &str) -> Option<(i128, u8)> {
     }
     let mut mantissa = 0i128;
     for digit in digits() {
-        mantissa = mantissa
-            .checked_mul(10)?
-            .checked_add(i128::from(digit - b'0'))?;
+        mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
     }
     if number.starts_with('-') {
         mantissa = -mantissa;
@@ -96,9 +78,5 @@ pub(crate) fn parse(text: &str) -> Option<(i128, u8)> {
 
 /// A float's 17 significant digits, which is what SQL Server converts to a decimal.
 pub(crate) fn from_float(value: f64) -> Option<(i128, u8)> {
-    if value.is_finite() {
-        parse(&format!("{value:.16e}"))
-    } else {
-        None
-    }
+    if value.is_finite() { parse(&format!("{value:.16e}")) } else { None }
 }

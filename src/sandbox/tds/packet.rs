@@ -36,9 +36,7 @@ pub(crate) async fn read_message<R: AsyncRead + Unpin>(reader: &mut R) -> io::Re
         let mut header = [0; HEADER];
         reader.read_exact(&mut header).await?;
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let payload = length
-            .checked_sub(HEADER)
-            .ok_or(io::ErrorKind::InvalidData)?;
+        let payload = length.checked_sub(HEADER).ok_or(io::ErrorKind::InvalidData)?;
         let at = body.len();
         if at + payload > LARGEST_MESSAGE {
             return Err(io::ErrorKind::InvalidData.into());
@@ -46,10 +44,7 @@ pub(crate) async fn read_message<R: AsyncRead + Unpin>(reader: &mut R) -> io::Re
         body.resize(at + payload, 0);
         reader.read_exact(&mut body[at..]).await?;
         if header[1] & END_OF_MESSAGE != 0 {
-            return Ok(Message {
-                kind: header[0],
-                body,
-            });
+            return Ok(Message { kind: header[0], body });
         }
     }
 }
@@ -107,14 +102,9 @@ impl<W: AsyncWrite + Unpin> PacketWriter<W> {
         self.wire.clear();
         let mut packets = self.buffer[..length].chunks(self.payload).peekable();
         while let Some(body) = packets.next() {
-            let end = if last && packets.peek().is_none() {
-                END_OF_MESSAGE
-            } else {
-                0
-            };
+            let end = if last && packets.peek().is_none() { END_OF_MESSAGE } else { 0 };
             let [high, low] = ((body.len() + HEADER) as u16).to_be_bytes();
-            self.wire
-                .extend([kind::TABULAR_RESULT, end, high, low, 0, 51, self.id, 0]);
+            self.wire.extend([kind::TABULAR_RESULT, end, high, low, 0, 51, self.id, 0]);
             self.wire.extend_from_slice(body);
             self.id = self.id.wrapping_add(1);
         }

@@ -3,10 +3,10 @@
 use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
 use super::{
-    compare::{compare, prepare, sort_order},
-    convert::cast,
+    ast::{Expression, Select},
+    compare::sort_order,
     error::SqlError,
-    grammar::{Expression, Filter, Operator, Select},
+    filter::{Operand, Test, bind_filter, operand},
     number,
     request::Parameter,
     tables::{Database, Rows, Table, folded},
@@ -15,48 +15,11 @@ use super::{
 
 type Result<T> = std::result::Result<T, SqlError>;
 
-/// A column of the table, perhaps cast.
-#[derive(Clone, Copy)]
-struct Operand {
-    column: usize,
-    from: SqlType,
-    cast: Option<SqlType>,
-}
-
-impl Operand {
-    fn sql_type(&self) -> SqlType {
-        self.cast.unwrap_or(self.from)
-    }
-
-    fn value<'a>(&self, row: &'a [SqlValue]) -> Result<Cow<'a, SqlValue>> {
-        let value = Cow::Borrowed(&row[self.column]);
-        match self.cast {
-            Some(to) => cast(value, self.from, to),
-            None => Ok(value),
-        }
-    }
-}
-
 enum Output {
     Value(Operand),
     Null,
     Count,
     Sum(Operand),
-}
-
-enum Test {
-    All(Vec<Test>),
-    Any(Vec<Test>),
-    Compare {
-        operand: Operand,
-        operator: Operator,
-        with: SqlValue,
-        with_type: SqlType,
-    },
-    IsNull {
-        column: usize,
-        negated: bool,
-    },
 }
 
 /// A SELECT ready to run.
@@ -76,27 +39,16 @@ pub(crate) struct Query {
 
 impl Query {
     /// Resolves names and types; everything that can be wrong before the first row is found here.
-    pub(crate) fn bind(
-        select: &Select,
-        parameters: &[Parameter],
-        database: &Database,
-    ) -> Result<Query> {
+    pub(crate) fn bind(select: &Select, parameters: &[Parameter], database: &Database) -> Result<Query> {
         let table = database.table(&select.schema, &select.table)?;
         let mut outputs = Vec::with_capacity(select.items.len());
         let mut columns = Vec::with_capacity(select.items.len());
         for item in &select.items {
             let (output, sql_type, nullable) = bind_output(&table, &item.expression)?;
-            columns.push(ResultColumn {
-                name: item.name.clone(),
-                sql_type,
-                nullable,
-            });
+            columns.push(ResultColumn { name: item.name.clone(), sql_type, nullable });
             outputs.push(output);
         }
-        let aggregates = outputs
-            .iter()
-            .filter(|o| matches!(o, Output::Count | Output::Sum(_)))
-            .count();
+        let aggregates = outputs.iter().filter(|o| matches!(o, Output::Count | Output::Sum(_))).count();
         if let Some(i) = outputs.iter().position(|o| matches!(o, Output::Value(_)))
             && aggregates > 0
         {
@@ -118,9 +70,7 @@ impl Query {
         let mut order = Vec::new();
         for key in &select.order {
             // An alias goes before a column of the same name, and then the cast value is what gets sorted.
-            let alias = columns
-                .iter()
-                .position(|c| folded(&c.name) == folded(&key.column));
+            let alias = columns.iter().position(|c| folded(&c.name) == folded(&key.column));
             let operand = match alias.map(|i| &outputs[i]) {
                 Some(Output::Value(operand)) => *operand,
                 Some(_) if aggregates > 0 => continue,
@@ -161,15 +111,9 @@ impl Query {
             Rows::Memory(_) => &[],
         };
         self.order.len() <= sorted_by.len()
-            && self
-                .order
-                .iter()
-                .zip(sorted_by)
-                .all(|((operand, descending), name)| {
-                    !descending
-                        && operand.cast.is_none()
-                        && self.table.column(name) == Ok(operand.column)
-                })
+            && self.order.iter().zip(sorted_by).all(|((operand, descending), name)| {
+                !descending && operand.keeps_order() && self.table.column(name) == Ok(operand.column)
+            })
     }
 
     fn sort(&mut self) -> Result<()> {
@@ -177,11 +121,7 @@ impl Query {
         for number in 0..self.table.rows.count() {
             let row = self.table.row(number)?;
             if self.test.holds(&row)? {
-                let key: Result<Vec<_>> = self
-                    .order
-                    .iter()
-                    .map(|(o, _)| Ok(o.value(&row)?.into_owned()))
-                    .collect();
+                let key: Result<Vec<_>> = self.order.iter().map(|(o, _)| Ok(o.value(&row)?.into_owned())).collect();
                 keyed.push((key?, number));
             }
         }
@@ -257,10 +197,7 @@ impl Query {
                 };
                 // NULLs do not count; a sum of nothing else is NULL.
                 if let SqlValue::Decimal { mantissa, .. } = &*operand.value(&row)? {
-                    let total = sum
-                        .unwrap_or(0)
-                        .checked_add(*mantissa)
-                        .ok_or_else(overflow)?;
+                    let total = sum.unwrap_or(0).checked_add(*mantissa).ok_or_else(overflow)?;
                     *sum = Some(total);
                 }
             }
@@ -270,8 +207,7 @@ impl Query {
             values.push(Cow::Owned(match (output, sum, column.sql_type) {
                 (Output::Count, ..) => SqlValue::Int(count),
                 (Output::Sum(_), Some(sum), SqlType::Decimal { precision, scale }) => {
-                    let mantissa =
-                        number::fit(sum, scale, precision, scale).ok_or_else(overflow)?;
+                    let mantissa = number::fit(sum, scale, precision, scale).ok_or_else(overflow)?;
                     SqlValue::Decimal { mantissa, scale }
                 }
                 _ => SqlValue::Null,
@@ -289,124 +225,19 @@ pub(crate) enum Step {
     End,
 }
 
-fn operand(table: &Table, column: &str, cast: Option<SqlType>) -> Result<Operand> {
-    let column = table.column(column)?;
-    Ok(Operand {
-        column,
-        from: table.columns[column].sql_type,
-        cast,
-    })
-}
-
 fn bind_output(table: &Table, expression: &Expression) -> Result<(Output, SqlType, bool)> {
     Ok(match expression {
         Expression::Column(name) => {
             let operand = operand(table, name, None)?;
-            (
-                Output::Value(operand),
-                operand.from,
-                table.columns[operand.column].nullable,
-            )
+            (Output::Value(operand), operand.from, table.columns[operand.column].nullable)
         }
-        Expression::Cast { column, to } => {
-            (Output::Value(operand(table, column, Some(*to))?), *to, true)
-        }
+        Expression::Cast { column, to } => (Output::Value(operand(table, column, Some(*to))?), *to, true),
         Expression::Null(to) => (Output::Null, *to, true),
         Expression::Count => (Output::Count, SqlType::BigInt, true),
-        Expression::Sum {
-            column,
-            precision,
-            scale,
-        } => {
-            let to = SqlType::Decimal {
-                precision: *precision,
-                scale: *scale,
-            };
-            let wide = SqlType::Decimal {
-                precision: number::MAX_PRECISION,
-                scale: *scale,
-            };
+        Expression::Sum { column, precision, scale } => {
+            let to = SqlType::Decimal { precision: *precision, scale: *scale };
+            let wide = SqlType::Decimal { precision: number::MAX_PRECISION, scale: *scale };
             (Output::Sum(operand(table, column, Some(to))?), wide, true)
         }
     })
-}
-
-fn bind_filter(table: &Table, filter: &Filter, parameters: &[Parameter]) -> Result<Test> {
-    let bind_all = |parts: &[Filter]| {
-        parts
-            .iter()
-            .map(|part| bind_filter(table, part, parameters))
-            .collect::<Result<Vec<_>>>()
-    };
-    Ok(match filter {
-        Filter::All(parts) => Test::All(bind_all(parts)?),
-        Filter::Any(parts) => Test::Any(bind_all(parts)?),
-        Filter::IsNull { column, negated } => Test::IsNull {
-            column: table.column(column)?,
-            negated: *negated,
-        },
-        Filter::Compare {
-            column,
-            cast,
-            operator,
-            parameter,
-        } => {
-            let operand = operand(table, column, *cast)?;
-            let given = parameters
-                .iter()
-                .find(|p| p.name.eq_ignore_ascii_case(parameter));
-            let given = given.ok_or_else(|| SqlError::undeclared(parameter))?;
-            let (with, with_type) =
-                prepare(given.value.clone(), given.sql_type, operand.sql_type())?;
-            Test::Compare {
-                operand,
-                operator: *operator,
-                with,
-                with_type,
-            }
-        }
-    })
-}
-
-impl Test {
-    /// Whether the row passes. Unknown counts as no, which is exact as the grammar has no NOT around conditions.
-    fn holds(&self, row: &[SqlValue]) -> Result<bool> {
-        Ok(match self {
-            Test::All(parts) => {
-                for part in parts {
-                    if !part.holds(row)? {
-                        return Ok(false);
-                    }
-                }
-                true
-            }
-            Test::Any(parts) => {
-                for part in parts {
-                    if part.holds(row)? {
-                        return Ok(true);
-                    }
-                }
-                false
-            }
-            Test::IsNull { column, negated } => row[*column].is_null() != *negated,
-            Test::Compare {
-                operand,
-                operator,
-                with,
-                with_type,
-            } => {
-                let value = operand.value(row)?;
-                compare(&value, operand.sql_type(), with, *with_type)?.is_some_and(|order| {
-                    match operator {
-                        Operator::Equal => order.is_eq(),
-                        Operator::NotEqual => order.is_ne(),
-                        Operator::Less => order.is_lt(),
-                        Operator::LessOrEqual => order.is_le(),
-                        Operator::Greater => order.is_gt(),
-                        Operator::GreaterOrEqual => order.is_ge(),
-                    }
-                })
-            }
-        })
-    }
 }

@@ -24,19 +24,14 @@ pub(crate) struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or_else(|| SqlError::malformed("it ends early"))?;
+        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(|| SqlError::malformed("it ends early"))?;
         self.0 = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let taken = self.take(N)?;
-        taken
-            .try_into()
-            .map_err(|_| SqlError::malformed("it ends early"))
+        taken.try_into().map_err(|_| SqlError::malformed("it ends early"))
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8> {
@@ -58,20 +53,14 @@ impl<'a> Reader<'a> {
     /// Skips ALL_HEADERS, which precede every batch, call and transaction request.
     pub(crate) fn skip_headers(&mut self) -> Result<()> {
         let total = self.u32()? as usize;
-        let rest = total
-            .checked_sub(4)
-            .ok_or_else(|| SqlError::malformed("its headers have no length"))?;
+        let rest = total.checked_sub(4).ok_or_else(|| SqlError::malformed("its headers have no length"))?;
         self.take(rest).map(drop)
     }
 }
 
 pub(crate) fn utf16(bytes: &[u8]) -> String {
-    let units = bytes
-        .chunks_exact(2)
-        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    char::decode_utf16(units)
-        .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect()
+    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 /// The text of a batch.
@@ -88,21 +77,12 @@ pub(crate) fn call(body: &[u8]) -> Result<(String, Vec<Parameter>)> {
     let length = reader.u16()?;
     let procedure = if length == 0xFFFF {
         let id = reader.u16()?;
-        if id == 10 {
-            "sp_executesql".to_owned()
-        } else {
-            format!("#{id}")
-        }
+        if id == 10 { "sp_executesql".to_owned() } else { format!("#{id}") }
     } else {
         utf16(reader.take(usize::from(length) * 2)?)
     };
     if !procedure.eq_ignore_ascii_case("sp_executesql") {
-        return Err(SqlError::new(
-            2812,
-            62,
-            16,
-            format!("Could not find stored procedure '{procedure}'."),
-        ));
+        return Err(SqlError::new(2812, 62, 16, format!("Could not find stored procedure '{procedure}'.")));
     }
     reader.u16()?; // option flags
     let mut parameters = Vec::new();
@@ -113,9 +93,7 @@ pub(crate) fn call(body: &[u8]) -> Result<(String, Vec<Parameter>)> {
         return Err(SqlError::malformed("sp_executesql without a statement"));
     }
     let SqlValue::Text(sql) = parameters.remove(0).value else {
-        return Err(SqlError::malformed(
-            "sp_executesql with a statement that is not text",
-        ));
+        return Err(SqlError::malformed("sp_executesql with a statement that is not text"));
     };
     // The declarations repeat what the values say themselves.
     if !parameters.is_empty() {
@@ -129,11 +107,7 @@ fn parameter(reader: &mut Reader) -> Result<Parameter> {
     let name = utf16(reader.take(length * 2)?);
     reader.u8()?; // status
     let (sql_type, value) = value(reader)?;
-    Ok(Parameter {
-        name,
-        sql_type,
-        value,
-    })
+    Ok(Parameter { name, sql_type, value })
 }
 
 fn value(reader: &mut Reader) -> Result<(SqlType, SqlValue)> {
@@ -162,19 +136,11 @@ fn value(reader: &mut Reader) -> Result<(SqlType, SqlValue)> {
         }
         0x68 => {
             reader.u8()?;
-            let value = if reader.u8()? == 0 {
-                SqlValue::Null
-            } else {
-                SqlValue::Bit(reader.u8()? != 0)
-            };
+            let value = if reader.u8()? == 0 { SqlValue::Null } else { SqlValue::Bit(reader.u8()? != 0) };
             (SqlType::Bit, value)
         }
         0x6D => {
-            let sql_type = if reader.u8()? == 4 {
-                SqlType::Real
-            } else {
-                SqlType::Float
-            };
+            let sql_type = if reader.u8()? == 4 { SqlType::Real } else { SqlType::Float };
             let value = match reader.u8()? {
                 0 => SqlValue::Null,
                 4 => SqlValue::Float(f32::from_bits(reader.u32()?).into()),
@@ -187,21 +153,12 @@ fn value(reader: &mut Reader) -> Result<(SqlType, SqlValue)> {
             reader.u8()?;
             let (precision, scale) = (reader.u8()?, reader.u8()?);
             if !(1..=38).contains(&precision) || scale > precision {
-                return Err(SqlError::malformed(format_args!(
-                    "decimal({precision},{scale})"
-                )));
+                return Err(SqlError::malformed(format_args!("decimal({precision},{scale})")));
             }
-            (
-                SqlType::Decimal { precision, scale },
-                decimal(reader, scale)?,
-            )
+            (SqlType::Decimal { precision, scale }, decimal(reader, scale)?)
         }
         0x6F => {
-            let sql_type = if reader.u8()? == 4 {
-                SqlType::SmallDateTime
-            } else {
-                SqlType::DateTime
-            };
+            let sql_type = if reader.u8()? == 4 { SqlType::SmallDateTime } else { SqlType::DateTime };
             let value = match reader.u8()? {
                 0 => SqlValue::Null,
                 4 => {
@@ -220,8 +177,7 @@ fn value(reader: &mut Reader) -> Result<(SqlType, SqlValue)> {
             0 => (SqlType::Date, SqlValue::Null),
             n => {
                 let days = little_endian(reader.take(n.into())?)?;
-                let date = date_from_year_one(days as i64)
-                    .ok_or_else(|| SqlError::malformed("a date out of range"))?;
+                let date = date_from_year_one(days as i64).ok_or_else(|| SqlError::malformed("a date out of range"))?;
                 (SqlType::Date, SqlValue::Date(date))
             }
         },
@@ -234,61 +190,31 @@ fn value(reader: &mut Reader) -> Result<(SqlType, SqlValue)> {
             let value = if length == 0 {
                 SqlValue::Null
             } else {
-                let width = length
-                    .checked_sub(3)
-                    .ok_or_else(|| SqlError::malformed("a datetime2 without a date"))?;
+                let width = length.checked_sub(3).ok_or_else(|| SqlError::malformed("a datetime2 without a date"))?;
                 let time = little_endian(reader.take(width)?)? as u64;
                 let days = little_endian(reader.take(3)?)?;
-                moment(
-                    days as i64,
-                    time.saturating_mul(10u64.pow(9 - u32::from(scale))),
-                )?
+                moment(days as i64, time.saturating_mul(10u64.pow(9 - u32::from(scale))))?
             };
             (SqlType::DateTime2(scale), value)
         }
         0x24 => {
             reader.u8()?;
-            let value = if reader.u8()? == 0 {
-                SqlValue::Null
-            } else {
-                SqlValue::Uuid(swap_uuid(reader.array()?))
-            };
+            let value = if reader.u8()? == 0 { SqlValue::Null } else { SqlValue::Uuid(swap_uuid(reader.array()?)) };
             (SqlType::UniqueIdentifier, value)
         }
         0xE7 | 0xEF => {
             let (limit, bytes) = text(reader)?;
-            let sql_type = if limit == 0xFFFF {
-                SqlType::NVarCharMax
-            } else {
-                SqlType::NVarChar(limit / 2)
-            };
-            (
-                sql_type,
-                bytes.map_or(SqlValue::Null, |bytes| SqlValue::Text(utf16(&bytes))),
-            )
+            let sql_type = if limit == 0xFFFF { SqlType::NVarCharMax } else { SqlType::NVarChar(limit / 2) };
+            (sql_type, bytes.map_or(SqlValue::Null, |bytes| SqlValue::Text(utf16(&bytes))))
         }
         0xA7 | 0xAF => {
             let (limit, bytes) = text(reader)?;
-            let sql_type = if limit == 0xFFFF {
-                SqlType::VarCharMax
-            } else {
-                SqlType::VarChar(limit)
-            };
-            let decode = |bytes: Vec<u8>| {
-                encoding_rs::WINDOWS_1252
-                    .decode_without_bom_handling(&bytes)
-                    .0
-                    .into_owned()
-            };
-            (
-                sql_type,
-                bytes.map_or(SqlValue::Null, |bytes| SqlValue::Text(decode(bytes))),
-            )
+            let sql_type = if limit == 0xFFFF { SqlType::VarCharMax } else { SqlType::VarChar(limit) };
+            let decode = |bytes: Vec<u8>| encoding_rs::WINDOWS_1252.decode_without_bom_handling(&bytes).0.into_owned();
+            (sql_type, bytes.map_or(SqlValue::Null, |bytes| SqlValue::Text(decode(bytes))))
         }
         other => {
-            return Err(SqlError::malformed(format_args!(
-                "a parameter of type 0x{other:02X}"
-            )));
+            return Err(SqlError::malformed(format_args!("a parameter of type 0x{other:02X}")));
         }
     })
 }
@@ -297,10 +223,7 @@ fn little_endian(bytes: &[u8]) -> Result<u128> {
     if bytes.len() > 16 {
         return Err(SqlError::malformed("a number of more than 16 bytes"));
     }
-    Ok(bytes
-        .iter()
-        .rev()
-        .fold(0, |number, byte| number << 8 | u128::from(*byte)))
+    Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u128::from(*byte)))
 }
 
 fn decimal(reader: &mut Reader, scale: u8) -> Result<SqlValue> {
@@ -310,12 +233,8 @@ fn decimal(reader: &mut Reader, scale: u8) -> Result<SqlValue> {
     };
     let positive = reader.u8()? != 0;
     let magnitude = little_endian(reader.take(width)?)?;
-    let mantissa =
-        i128::try_from(magnitude).map_err(|_| SqlError::malformed("a decimal out of range"))?;
-    Ok(SqlValue::Decimal {
-        mantissa: if positive { mantissa } else { -mantissa },
-        scale,
-    })
+    let mantissa = i128::try_from(magnitude).map_err(|_| SqlError::malformed("a decimal out of range"))?;
+    Ok(SqlValue::Decimal { mantissa: if positive { mantissa } else { -mantissa }, scale })
 }
 
 fn moment(days: i64, nanos: u64) -> Result<SqlValue> {
@@ -335,11 +254,7 @@ fn text(reader: &mut Reader) -> Result<(u16, Option<Vec<u8>>)> {
     reader.take(5)?; // collation
     if limit != 0xFFFF {
         let length = reader.u16()?;
-        let bytes = if length == 0xFFFF {
-            None
-        } else {
-            Some(reader.take(length.into())?.to_vec())
-        };
+        let bytes = if length == 0xFFFF { None } else { Some(reader.take(length.into())?.to_vec()) };
         return Ok((limit, bytes));
     }
     if reader.u64()? == u64::MAX {

@@ -20,11 +20,7 @@ pub struct TableColumn {
 
 impl TableColumn {
     pub fn new(name: &str, sql_type: SqlType) -> Self {
-        TableColumn {
-            name: name.to_owned(),
-            sql_type,
-            nullable: true,
-        }
+        TableColumn { name: name.to_owned(), sql_type, nullable: true }
     }
 
     pub fn not_null(mut self) -> Self {
@@ -75,56 +71,34 @@ pub struct Table {
 
 impl Table {
     /// A table held in memory.
-    pub fn new(
-        schema: &str,
-        name: &str,
-        columns: Vec<TableColumn>,
-        rows: Vec<Vec<SqlValue>>,
-    ) -> Self {
-        Table {
-            schema: schema.into(),
-            name: name.into(),
-            columns,
-            rows: Rows::Memory(rows),
-        }
+    pub fn new(schema: &str, name: &str, columns: Vec<TableColumn>, rows: Vec<Vec<SqlValue>>) -> Self {
+        Table { schema: schema.into(), name: name.into(), columns, rows: Rows::Memory(rows) }
     }
 
     /// Position of a column; names are case-insensitive.
     pub(crate) fn column(&self, name: &str) -> Result<usize, SqlError> {
         let wanted = folded(name);
-        self.columns
-            .iter()
-            .position(|c| folded(&c.name) == wanted)
-            .ok_or_else(|| SqlError::invalid_column(name))
+        self.columns.iter().position(|c| folded(&c.name) == wanted).ok_or_else(|| SqlError::invalid_column(name))
     }
 
     /// One row in stored form.
     pub(crate) fn row(&self, number: u64) -> Result<Cow<'_, [SqlValue]>, SqlError> {
         match &self.rows {
-            Rows::Memory(rows) => Ok(Cow::Borrowed(
-                rows.get(number as usize).map_or(&[][..], Vec::as_slice),
-            )),
+            Rows::Memory(rows) => Ok(Cow::Borrowed(rows.get(number as usize).map_or(&[][..], Vec::as_slice))),
             Rows::Generated { row, .. } => self.stored(row(number)).map(Cow::Owned),
         }
     }
 
     fn stored(&self, mut row: Vec<SqlValue>) -> Result<Vec<SqlValue>, SqlError> {
         if row.len() != self.columns.len() {
-            let message = format!(
-                "{}.{}: {} values for {} columns",
-                self.schema,
-                self.name,
-                row.len(),
-                self.columns.len()
-            );
+            let message =
+                format!("{}.{}: {} values for {} columns", self.schema, self.name, row.len(), self.columns.len());
             return Err(SqlError::new(213, 1, 16, message));
         }
         for (column, value) in self.columns.iter().zip(&mut row) {
             if value.is_null() && !column.nullable {
-                let message = format!(
-                    "Cannot insert the value NULL into column '{}', table '{}'.",
-                    column.name, self.name
-                );
+                let message =
+                    format!("Cannot insert the value NULL into column '{}', table '{}'.", column.name, self.name);
                 return Err(SqlError::new(515, 2, 16, message));
             }
             *value = store(std::mem::replace(value, SqlValue::Null), column.sql_type)?;
@@ -143,17 +117,13 @@ pub struct Database {
 impl Database {
     /// Checks every table and brings its rows in memory into the form their columns store.
     pub fn new(name: &str, tables: Vec<Table>) -> anyhow::Result<Self> {
-        let mut database = Database {
-            name: name.to_owned(),
-            tables: HashMap::new(),
-        };
+        let mut database = Database { name: name.to_owned(), tables: HashMap::new() };
         for mut table in tables {
             let title = format!("{}.{}", table.schema, table.name);
             check(&table).with_context(|| title.clone())?;
             if let Rows::Memory(rows) = &mut table.rows {
                 let rows = std::mem::take(rows);
-                let stored: Result<Vec<_>, _> =
-                    rows.into_iter().map(|row| table.stored(row)).collect();
+                let stored: Result<Vec<_>, _> = rows.into_iter().map(|row| table.stored(row)).collect();
                 table.rows = Rows::Memory(stored.with_context(|| title.clone())?);
             }
             let key = (folded(&table.schema), folded(&table.name));
@@ -162,10 +132,7 @@ impl Database {
             }
         }
         let catalog = catalog(&database);
-        database.tables.insert(
-            ("information_schema".into(), "columns".into()),
-            Arc::new(catalog),
-        );
+        database.tables.insert(("information_schema".into(), "columns".into()), Arc::new(catalog));
         Ok(database)
     }
 
@@ -175,9 +142,7 @@ impl Database {
 
     pub(crate) fn table(&self, schema: &str, name: &str) -> Result<Arc<Table>, SqlError> {
         let found = self.tables.get(&(folded(schema), folded(name)));
-        found
-            .cloned()
-            .ok_or_else(|| SqlError::invalid_object(format_args!("{schema}.{name}")))
+        found.cloned().ok_or_else(|| SqlError::invalid_object(format_args!("{schema}.{name}")))
     }
 }
 
@@ -190,30 +155,19 @@ fn check(table: &Table) -> anyhow::Result<()> {
     ensure!(!table.columns.is_empty(), "no columns");
     for (i, column) in table.columns.iter().enumerate() {
         let name = &column.name;
-        ensure!(
-            table.column(name).ok() == Some(i),
-            "column {name} is there twice"
-        );
+        ensure!(table.column(name).ok() == Some(i), "column {name} is there twice");
         let good = match column.sql_type {
-            SqlType::Decimal { precision, scale } => {
-                (1..=38).contains(&precision) && scale <= precision
-            }
+            SqlType::Decimal { precision, scale } => (1..=38).contains(&precision) && scale <= precision,
             SqlType::DateTime2(scale) => scale <= 7,
             SqlType::VarChar(n) | SqlType::Char(n) => (1..=8000).contains(&n),
             SqlType::NVarChar(n) | SqlType::NChar(n) => (1..=4000).contains(&n),
             _ => true,
         };
-        ensure!(
-            good,
-            "column {name}: {:?} is no SQL Server type",
-            column.sql_type
-        );
+        ensure!(good, "column {name}: {:?} is no SQL Server type", column.sql_type);
     }
     if let Rows::Generated { sorted_by, .. } = &table.rows {
         for name in sorted_by {
-            table
-                .column(name)
-                .with_context(|| format!("sorted_by {name}"))?;
+            table.column(name).with_context(|| format!("sorted_by {name}"))?;
         }
     }
     Ok(())
@@ -258,12 +212,7 @@ fn catalog(database: &Database) -> Table {
             ]);
         }
     }
-    Table {
-        schema: "INFORMATION_SCHEMA".into(),
-        name: "COLUMNS".into(),
-        columns,
-        rows: Rows::Memory(rows),
-    }
+    Table { schema: "INFORMATION_SCHEMA".into(), name: "COLUMNS".into(), columns, rows: Rows::Memory(rows) }
 }
 
 fn numeric_shape(sql_type: SqlType) -> (Option<i64>, Option<i64>) {

@@ -8,8 +8,7 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -43,40 +42,30 @@ impl Tls {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::new(Vec::new())?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        ca.distinguished_name
-            .push(DnType::CommonName, "marts sandbox CA");
+        ca.distinguished_name.push(DnType::CommonName, "marts sandbox CA");
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let ca_pem = ca.self_signed(&ca_key)?.pem();
         let issuer = Issuer::new(ca, ca_key);
 
         let key = KeyPair::generate()?;
-        let mut leaf =
-            CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
-        leaf.distinguished_name
-            .push(DnType::CommonName, "localhost");
+        let mut leaf = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        leaf.distinguished_name.push(DnType::CommonName, "localhost");
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         leaf.use_authority_key_identifier_extension = true;
         let certificate = leaf.signed_by(&key, &issuer)?.der().clone();
 
-        let acceptor = |version: &'static SupportedProtocolVersion,
-                        alpn: bool|
-         -> anyhow::Result<TlsAcceptor> {
+        let acceptor = |version: &'static SupportedProtocolVersion, alpn: bool| -> anyhow::Result<TlsAcceptor> {
             let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-            let mut config =
-                ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-                    .with_protocol_versions(&[version])?
-                    .with_no_client_auth()
-                    .with_single_cert(vec![certificate.clone()], key)?;
+            let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_protocol_versions(&[version])?
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.clone()], key)?;
             if alpn {
                 config.alpn_protocols = vec![b"tds/8.0".to_vec()];
             }
             Ok(TlsAcceptor::from(Arc::new(config)))
         };
-        Ok(Tls {
-            ca_pem,
-            wrapped: acceptor(&TLS12, false)?,
-            strict: acceptor(&TLS13, true)?,
-        })
+        Ok(Tls { ca_pem, wrapped: acceptor(&TLS12, false)?, strict: acceptor(&TLS13, true)? })
     }
 
     /// TLS 7.x: the handshake travels in PRELOGIN packets, what follows does not.
@@ -129,11 +118,7 @@ impl Wrapped {
 }
 
 impl AsyncRead for Wrapped {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let me = self.get_mut();
         if !me.wrapping {
             return Pin::new(&mut me.tcp).poll_read(cx, out);
@@ -165,11 +150,7 @@ impl AsyncRead for Wrapped {
 }
 
 impl AsyncWrite for Wrapped {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
         if !me.wrapping {
             return Pin::new(&mut me.tcp).poll_write(cx, bytes);
@@ -183,8 +164,7 @@ impl AsyncWrite for Wrapped {
         let me = self.get_mut();
         for body in std::mem::take(&mut me.pending).chunks(4096 - HEADER) {
             let [high, low] = ((body.len() + HEADER) as u16).to_be_bytes();
-            me.outgoing
-                .extend([kind::PRELOGIN, 1, high, low, 0, 0, 0, 0]);
+            me.outgoing.extend([kind::PRELOGIN, 1, high, low, 0, 0, 0, 0]);
             me.outgoing.extend_from_slice(body);
         }
         while !me.outgoing.is_empty() {
@@ -218,11 +198,7 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(tcp) => Pin::new(tcp).poll_read(cx, out),
             Stream::Tls(tls) => Pin::new(tls).poll_read(cx, out),
@@ -231,11 +207,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Stream::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),

@@ -19,8 +19,7 @@ pub(crate) mod status {
 pub(crate) const SERVER_NAME: &str = "sandbox";
 
 pub(crate) fn put_utf16(out: &mut Vec<u8>, text: &str) {
-    text.encode_utf16()
-        .for_each(|unit| out.extend(unit.to_le_bytes()));
+    text.encode_utf16().for_each(|unit| out.extend(unit.to_le_bytes()));
 }
 
 /// Cuts to what the length field can say, so that no text can break the framing.
@@ -174,11 +173,7 @@ pub(crate) fn put_row(
         out.push(0xD2);
         let at = out.len();
         out.resize(at + values.len().div_ceil(8), 0);
-        for (i, _) in values
-            .iter()
-            .enumerate()
-            .filter(|(_, value)| value.is_null())
-        {
+        for (i, _) in values.iter().enumerate().filter(|(_, value)| value.is_null()) {
             out[at + i / 8] |= 1 << (i % 8);
         }
     } else {
@@ -187,16 +182,8 @@ pub(crate) fn put_row(
     for (column, value) in columns.iter().zip(values) {
         if !value.is_null() {
             if !column.put_value(out, value) {
-                let what = format!(
-                    "column '{}' cannot carry {value:?} as {:?}",
-                    column.name, column.sql_type
-                );
-                return Err(SqlError::new(
-                    8624,
-                    1,
-                    16,
-                    format!("Internal query processor error: {what}."),
-                ));
+                let what = format!("column '{}' cannot carry {value:?} as {:?}", column.name, column.sql_type);
+                return Err(SqlError::new(8624, 1, 16, format!("Internal query processor error: {what}.")));
             }
         } else if !compressed {
             column.put_null(out);

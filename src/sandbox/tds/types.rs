@@ -110,25 +110,17 @@ impl SqlType {
 
     pub(crate) fn is_text(self) -> bool {
         use SqlType::*;
-        matches!(
-            self,
-            VarChar(_) | NVarChar(_) | Char(_) | NChar(_) | VarCharMax | NVarCharMax
-        )
+        matches!(self, VarChar(_) | NVarChar(_) | Char(_) | NChar(_) | VarCharMax | NVarCharMax)
     }
 
     pub(crate) fn is_unicode(self) -> bool {
-        matches!(
-            self,
-            SqlType::NVarChar(_) | SqlType::NChar(_) | SqlType::NVarCharMax
-        )
+        matches!(self, SqlType::NVarChar(_) | SqlType::NChar(_) | SqlType::NVarCharMax)
     }
 
     /// The declared length of a text type; none for the max types and for everything that is not text.
     pub(crate) fn length(self) -> Option<u16> {
         match self {
-            SqlType::VarChar(n) | SqlType::NVarChar(n) | SqlType::Char(n) | SqlType::NChar(n) => {
-                Some(n)
-            }
+            SqlType::VarChar(n) | SqlType::NVarChar(n) | SqlType::Char(n) | SqlType::NChar(n) => Some(n),
             _ => None,
         }
     }
@@ -162,9 +154,7 @@ impl SqlType {
             SqlType::Real => out.extend([0x6D, 4]),
             SqlType::Money => out.extend([0x6E, 8]),
             SqlType::SmallMoney => out.extend([0x6E, 4]),
-            SqlType::Decimal { precision, scale } => {
-                out.extend([0x6A, decimal_width(precision), precision, scale])
-            }
+            SqlType::Decimal { precision, scale } => out.extend([0x6A, decimal_width(precision), precision, scale]),
             SqlType::DateTime => out.extend([0x6F, 8]),
             SqlType::SmallDateTime => out.extend([0x6F, 4]),
             SqlType::DateTime2(scale) => out.extend([0x2A, scale]),
@@ -262,9 +252,7 @@ impl ResultColumn {
                 bytes[4..].copy_from_slice(&(v as u32).to_le_bytes());
                 sized(&bytes)
             }
-            (SqlType::SmallMoney, SqlValue::Decimal { mantissa, .. }) => {
-                sized(&(*mantissa as i32).to_le_bytes())
-            }
+            (SqlType::SmallMoney, SqlValue::Decimal { mantissa, .. }) => sized(&(*mantissa as i32).to_le_bytes()),
             (SqlType::Decimal { precision, .. }, SqlValue::Decimal { mantissa, .. }) => {
                 let mut bytes = [0; 17];
                 bytes[0] = u8::from(*mantissa >= 0);
@@ -273,9 +261,7 @@ impl ResultColumn {
             }
             (SqlType::DateTime, SqlValue::DateTime(v)) => {
                 let mut bytes = [0; 8];
-                bytes[..4].copy_from_slice(
-                    &((days_from_year_one(v.date()) - DAYS_1900) as i32).to_le_bytes(),
-                );
+                bytes[..4].copy_from_slice(&((days_from_year_one(v.date()) - DAYS_1900) as i32).to_le_bytes());
                 bytes[4..].copy_from_slice(&(ticks(v.time()) as u32).to_le_bytes());
                 sized(&bytes)
             }
@@ -292,8 +278,7 @@ impl ResultColumn {
                 let time = nanos(v.time()) / 10u64.pow(9 - u32::from(scale));
                 let mut bytes = [0; 8];
                 bytes[..width].copy_from_slice(&time.to_le_bytes()[..width]);
-                bytes[width..width + 3]
-                    .copy_from_slice(&days_from_year_one(v.date()).to_le_bytes()[..3]);
+                bytes[width..width + 3].copy_from_slice(&days_from_year_one(v.date()).to_le_bytes()[..3]);
                 sized(&bytes[..width + 3])
             }
             (SqlType::Date, SqlValue::Date(v)) => sized(&days_from_year_one(*v).to_le_bytes()[..3]),
@@ -334,8 +319,7 @@ fn put_text(out: &mut Vec<u8>, sql_type: SqlType, text: &str) {
 
 fn put_characters(out: &mut Vec<u8>, sql_type: SqlType, text: &str) {
     if sql_type.is_unicode() {
-        text.encode_utf16()
-            .for_each(|unit| out.extend(unit.to_le_bytes()));
+        text.encode_utf16().for_each(|unit| out.extend(unit.to_le_bytes()));
     } else if text.is_ascii() {
         out.extend_from_slice(text.as_bytes());
     } else {
@@ -357,8 +341,7 @@ pub(crate) fn date_from_year_one(days: i64) -> Option<NaiveDate> {
 
 pub(crate) fn nanos(time: NaiveTime) -> u64 {
     // A leap second's extra nanoseconds do not exist in SQL Server.
-    u64::from(time.num_seconds_from_midnight()) * 1_000_000_000
-        + u64::from(time.nanosecond().min(999_999_999))
+    u64::from(time.num_seconds_from_midnight()) * 1_000_000_000 + u64::from(time.nanosecond().min(999_999_999))
 }
 
 /// Time of day in the 1/300 seconds of datetime, rounded. Can be a whole day's worth for 23:59:59.999.

@@ -127,7 +127,7 @@ impl Books<'_> {
                     self.undeposited += amount;
                     self.post(day, "sales receipt", &[(super::UNDEPOSITED, amount), ("2", -amount)]);
                 }
-                9 => self.bill(day, dice.pick(&["22", "23", "23", "21"]), share(amount, 900)),
+                9 => self.bill(day, dice.pick(&["22", "23", "23", "21"]), share(amount, 1_500)),
                 10 => self.bill(day, dice.pick(&["20", "24", "22"]), share(amount, 500)),
                 _ => self.card(day, dice.pick(&["49", "49", "50", "24", "44"]), share(amount, 400)),
             }
@@ -226,7 +226,7 @@ impl Books<'_> {
     }
 
     fn payroll(&mut self, day: NaiveDate, dice: &mut Dice) {
-        let gross = dice.roll(usd(550), usd(640)) * Cents::from(self.options.volume);
+        let gross = dice.roll(usd(2_300), usd(2_600)) * Cents::from(self.options.volume);
         let (taxes, benefits, withheld) = (share(gross, 77), share(gross, 120), share(gross, 210));
         let net = gross + benefits - withheld;
         self.payroll_owed += taxes + withheld;

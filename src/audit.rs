@@ -1,0 +1,141 @@
+//! The audit: `sql/checks/<mart>.sql` over the new rows, the published ones and the staged data, and what it holds back.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use anyhow::{Context, Result, bail};
+use arrow::array::RecordBatch;
+use chrono::NaiveDate;
+
+use crate::compute::{Compute, cell, describe};
+use crate::periods::Period;
+
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Holds the row of its period, or the whole mart where it names none.
+    Error,
+    /// Is published and reported.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        })
+    }
+}
+
+/// A rule that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub rule: String,
+    pub severity: Severity,
+    /// First day of the period it is about; none where it is about the mart as a whole.
+    pub period: Option<NaiveDate>,
+    /// The figures that disagree.
+    pub detail: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}", self.severity, self.rule)?;
+        if let Some(period) = self.period {
+            write!(out, " {period}")?;
+        }
+        write!(out, ": {}", self.detail)
+    }
+}
+
+/// What an audit holds back, and what it only reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Nothing of the mart may be published.
+    pub mart: bool,
+    /// First days of the periods whose rows may not be published.
+    pub periods: BTreeSet<NaiveDate>,
+    pub errors: Vec<Finding>,
+    pub warnings: Vec<Finding>,
+}
+
+impl Held {
+    /// Whether everything may be published.
+    pub fn is_nothing(&self) -> bool {
+        !self.mart && self.periods.is_empty()
+    }
+}
+
+/// Runs the checks of the job whose mart `compute` has computed, against the rows now published for the organisation
+/// (with the mart's columns, in any order; none at all is fine). Errors first, then by period and rule.
+pub fn audit(compute: &Compute, published: &[RecordBatch]) -> Result<Vec<Finding>> {
+    let job = compute.job();
+    let context = || format!("auditing {}", job.mart);
+    register_published(compute, published).with_context(context)?;
+    let sql = format!(
+        "select rule::varchar, severity::varchar, period::date, detail::varchar from (\n{}\n) order by 2, 3 nulls first, 1, 4",
+        job.checks
+    );
+    let answer = compute.select(&sql).with_context(context)?;
+    answer
+        .text()?
+        .into_iter()
+        .map(|row| {
+            let [rule, severity, period, detail] = <[_; 4]>::try_from(row).expect("four columns are selected");
+            Ok(Finding {
+                rule: rule.context("a finding names no rule")?,
+                severity: match severity.as_deref() {
+                    Some("error") => Severity::Error,
+                    Some("warning") => Severity::Warning,
+                    other => bail!("a finding's severity is error or warning, not {other:?}"),
+                },
+                period: period.map(|day| day.parse()).transpose()?,
+                detail: detail.context("a finding has no detail")?,
+            })
+        })
+        .collect::<Result<_>>()
+        .with_context(context)
+}
+
+/// Sorts findings into what is held and what is only reported. An error of a day that is no period's first holds the
+/// whole mart: there is no telling which row it is about.
+pub fn split(findings: Vec<Finding>, periods: &[Period]) -> Held {
+    let mut held = Held::default();
+    for finding in findings {
+        match (finding.severity, finding.period) {
+            (Severity::Warning, _) => {
+                held.warnings.push(finding);
+                continue;
+            }
+            (Severity::Error, Some(day)) if periods.iter().any(|period| period.start == day) => {
+                held.periods.insert(day);
+            }
+            (Severity::Error, _) => held.mart = true,
+        }
+        held.errors.push(finding);
+    }
+    held
+}
+
+/// Makes the published rows the relation `published`. They travel as text, which is exact for every type of a mart.
+fn register_published(compute: &Compute, published: &[RecordBatch]) -> Result<()> {
+    let connection = compute.connection();
+    connection.execute_batch("create or replace table published as select * from mart limit 0")?;
+    let columns = describe(connection, "published")?;
+    let names: Vec<_> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    let values: Vec<_> = columns.iter().map(|(_, kind)| format!("?::{kind}")).collect();
+    let insert = format!("insert into published ({}) values ({})", names.join(", "), values.join(", "));
+    let mut statement = connection.prepare(&insert)?;
+    for batch in published {
+        let arrays = names.iter().map(|name| {
+            batch.column_by_name(name).with_context(|| format!("the published rows have no column {name}"))
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        for row in 0..batch.num_rows() {
+            let cells = arrays.iter().map(|array| cell(array, row)).collect::<Result<Vec<_>>>()?;
+            statement.execute(duckdb::params_from_iter(cells))?;
+        }
+    }
+    Ok(())
+}

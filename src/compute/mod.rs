@@ -1,0 +1,227 @@
+//! DuckDB: one organisation's winning pulls as views, one SELECT, a mart's rows.
+//!
+//! A connection lives for one job of one organisation. It can read that organisation's files and nothing else, loads no
+//! extension, and never sees `org_id`, so that no query can cross tenants.
+
+mod prelude;
+mod pulls;
+mod query;
+mod schema;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail, ensure};
+use arrow::array::{ArrayRef, RecordBatch};
+use chrono::NaiveDate;
+use duckdb::{Config as Flags, Connection};
+
+use crate::config::{Config, Limits, Org};
+use crate::jobs::{Job, Source};
+use crate::run::Plan;
+
+pub use pulls::Pulls;
+pub use query::{Answer, cell, query};
+pub use schema::{BOOKKEEPING, MartColumn, MartKind, mart_columns, mart_schema};
+
+/// What a computation is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    pub config: &'a Config,
+    pub org: &'a Org,
+    /// The job, the source it is filled from and the periods.
+    pub plan: &'a Plan,
+    pub pulls: &'a Pulls,
+    /// The last local day that the run reports.
+    pub as_of: NaiveDate,
+}
+
+/// A DuckDB connection that holds one organisation's data for one job.
+pub struct Compute {
+    connection: Connection,
+    job: &'static Job,
+    source: &'static Source,
+}
+
+impl Compute {
+    /// Opens a connection with a view for each dataset that the job reads, the relations `periods`, `settings`,
+    /// `excluded_customers`, `excluded_branches` and `excluded_work_orders`, and the macros of `sql/macros.sql`.
+    ///
+    /// # Errors
+    /// A dataset that the job reads and of which there is no pull at all.
+    pub fn open(inputs: &Inputs<'_>) -> Result<Self> {
+        let files = prelude::files(inputs)?;
+        let connection = connect(inputs.config, &files)?;
+        connection.execute_batch(&prelude::prelude(inputs)?).context("preparing DuckDB")?;
+        Ok(Compute { connection, job: inputs.plan.job, source: inputs.plan.source })
+    }
+
+    /// Runs the mart's SQL: one row per period, the mart's columns in the mart's order and types, ordered by its key.
+    /// The rows stay in the connection as the relation `mart`.
+    ///
+    /// # Errors
+    /// A period without a row or with several, a row of no period, a column that is missing, surplus, out of order or
+    /// of another type.
+    pub fn compute(&self) -> Result<Vec<RecordBatch>> {
+        let context = || format!("computing {} by {}.sql", self.job.mart, self.source.sql_name);
+        self.connection
+            .execute_batch(&format!("create or replace table mart as\n{}", self.source.sql))
+            .with_context(context)?;
+        self.check_columns().with_context(context)?;
+        self.check_periods().with_context(context)?;
+        self.mart("select * from mart")
+    }
+
+    /// The rows of `mart` that a publication may take: all but those of the periods held.
+    pub fn rows_except(&self, held: &BTreeSet<NaiveDate>) -> Result<Vec<RecordBatch>> {
+        let days: Vec<_> = held.iter().map(|day| format!("date '{day}'")).collect();
+        self.mart(&format!(
+            "select * from mart where not list_contains([{}]::date[], {})",
+            days.join(", "),
+            self.period()
+        ))
+    }
+
+    /// What `final` aggregates: one row per staged row that counts, with its period, key, page and measures.
+    pub fn contributions(&self) -> Result<Answer> {
+        let (before, _) = self
+            .source
+            .sql
+            .split_once("\nfinal as (")
+            .with_context(|| format!("{}.sql has no CTE called final", self.source.sql_name))?;
+        self.select(&format!("{before}\nfinal as (select * from contributions) select * from final order by all"))
+    }
+
+    /// Runs SQL of our own; its batches have the types that DuckDB gives them.
+    pub(crate) fn select(&self, sql: &str) -> Result<Answer> {
+        Answer::of(&self.connection, sql)
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The job whose mart it computes.
+    pub fn job(&self) -> &'static Job {
+        self.job
+    }
+
+    /// The expression for the first day of a mart row's period.
+    fn period(&self) -> &'static str {
+        match self.job.key {
+            ["year", "month"] => "make_date(mart.year, mart.month, 1)",
+            [day] => day,
+            _ => unreachable!("{} has a key that names no period", self.job.mart),
+        }
+    }
+
+    fn mart(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+        let schema = mart_schema(self.job.mart)?;
+        let answer = self.select(sql)?;
+        answer
+            .batches
+            .iter()
+            .map(|batch| {
+                // DuckDB marks JSON columns as such; to the loader they are text.
+                let columns = batch.columns().iter().zip(schema.fields());
+                let columns = columns.map(|(column, field)| arrow::compute::cast(column, field.data_type()));
+                let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
+                Ok(RecordBatch::try_new(schema.clone(), columns)?)
+            })
+            .collect()
+    }
+
+    fn check_columns(&self) -> Result<()> {
+        let found = describe(&self.connection, "mart")?;
+        let expected: Vec<_> =
+            mart_columns(self.job.mart)?.into_iter().map(|column| (column.name, column.kind.to_string())).collect();
+        for (position, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            ensure!(
+                found == expected,
+                "column {} is {} {} and should be {} {}",
+                position + 1,
+                found.0,
+                found.1,
+                expected.0,
+                expected.1
+            );
+        }
+        ensure!(found.len() == expected.len(), "{} columns instead of {}", found.len(), expected.len());
+        Ok(())
+    }
+
+    fn check_periods(&self) -> Result<()> {
+        let sql = format!(
+            "with found as (select {} as period, count(*) as rows from mart group by all)
+            select coalesce(periods.period_start, found.period)::varchar,
+                case
+                    when found.rows is null then 'no row'
+                    when periods.period_start is null then 'a row, and is no period of this run'
+                    else found.rows || ' rows'
+                end
+            from periods full join found on date_trunc('month', periods.period_start) = date_trunc('month', found.period)
+                and ({} or periods.period_start = found.period)
+            where found.rows is distinct from 1 or periods.period_start is null order by 1",
+            self.period(),
+            self.job.key.len() > 1,
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let wrong = statement
+            .query_map([], |row| {
+                Ok(format!(
+                    "{} has {}",
+                    row.get::<_, Option<String>>(0)?.unwrap_or("null".into()),
+                    row.get::<_, String>(1)?
+                ))
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        if !wrong.is_empty() {
+            bail!("a period has exactly one row, but {}", wrong.join(", "));
+        }
+        Ok(())
+    }
+}
+
+/// The script that computes a mart in the `duckdb` shell: relations, macros and the SELECT, as they are run here.
+pub fn script(inputs: &Inputs<'_>) -> Result<String> {
+    let source = inputs.plan.source;
+    let prelude = prelude::prelude(inputs)?;
+    Ok(format!("-- {} of {}\n{prelude}\n{};\n", source.sql_name, inputs.org.slug, source.sql.trim_end()))
+}
+
+/// The columns of a relation: names, and types as DuckDB writes them.
+pub(crate) fn describe(connection: &Connection, relation: &str) -> Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare(&format!("select column_name, column_type from (describe {relation})"))?;
+    let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(columns.collect::<Result<_, _>>()?)
+}
+
+/// A connection in memory that may read `files` and nothing else.
+fn connect(config: &Config, files: &[String]) -> Result<Connection> {
+    let Limits { duckdb_memory_mib, duckdb_threads, .. } = &config.limits;
+    // Next to the staged files, because there is a real disk with room, which a temporary folder need not be on.
+    let spill = std::path::absolute(config.staging.path.join(".tmp-duckdb"))?;
+    let mut flags = Flags::default()
+        .enable_autoload_extension(false)?
+        .with("autoinstall_known_extensions", "false")?
+        .with("temp_directory", spill.to_string_lossy())?
+        .max_memory(&format!("{duckdb_memory_mib}MiB"))?;
+    if *duckdb_threads > 0 {
+        flags = flags.threads(i64::from(*duckdb_threads))?;
+    }
+    let connection = Connection::open_in_memory_with_flags(flags).context("opening DuckDB")?;
+    // Without ICU there is no such setting, and no other time zone than UTC either.
+    let has_time_zones: bool =
+        connection
+            .query_row("select count(*) > 0 from duckdb_settings() where name = 'TimeZone'", [], |row| row.get(0))?;
+    if has_time_zones {
+        connection.execute_batch("set TimeZone = 'UTC'")?;
+    }
+    let files: Vec<_> = files.iter().map(|file| prelude::literal(file)).collect();
+    connection
+        .execute_batch(&format!(
+            "set allowed_paths = [{}]; set enable_external_access = false; set lock_configuration = true;",
+            files.join(", ")
+        ))
+        .context("locking DuckDB")?;
+    Ok(connection)
+}

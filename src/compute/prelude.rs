@@ -1,0 +1,128 @@
+//! The SQL that stands before a mart's own: views over the staged files, periods, settings, macros.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use chrono::NaiveDate;
+
+use super::Inputs;
+use super::pulls::known;
+use crate::datasets::Dataset;
+
+/// From when on the audit warns: columns of `settings`.
+/// `drop_pct`: a day lost this share of the invoices that are published for it. `jump_pct`: a closed month moved by
+/// this share of what is published. `stale_days`: the newest record is this many days older than the last day reported.
+const THRESHOLDS: [(&str, u32); 3] = [("drop_pct", 50), ("jump_pct", 50), ("stale_days", 5)];
+
+const MACROS: &str = include_str!("../../sql/macros.sql");
+
+/// The files that a computation reads.
+pub(super) fn files(inputs: &Inputs<'_>) -> Result<Vec<String>> {
+    let reads = inputs.plan.source.reads.iter();
+    Ok(reads.map(|read| dataset_files(inputs, read.dataset)).collect::<Result<Vec<_>>>()?.concat())
+}
+
+fn dataset_files(inputs: &Inputs<'_>, dataset: &str) -> Result<Vec<String>> {
+    let pulls = inputs.pulls.of(dataset);
+    ensure!(!pulls.is_empty(), "nothing is staged of {dataset}");
+    for pull in pulls {
+        let manifest = pull.manifest();
+        ensure!(manifest.org == inputs.org.slug, "{} is not {}'s", pull.path().display(), inputs.org.slug);
+    }
+    pulls.iter().flat_map(|pull| pull.row_files()).map(|file| path_text(&file)).collect()
+}
+
+/// A path as DuckDB is given it: absolute, so that a printed script runs anywhere.
+pub(super) fn path_text(path: &Path) -> Result<String> {
+    let path = std::path::absolute(path)?;
+    path.to_str().map(str::to_owned).with_context(|| format!("{} is no UTF-8", path.display()))
+}
+
+/// Every relation and macro that a mart's SQL may use.
+pub(super) fn prelude(inputs: &Inputs<'_>) -> Result<String> {
+    let mut sql = String::new();
+    for read in inputs.plan.source.reads {
+        let files = dataset_files(inputs, read.dataset)?;
+        writeln!(sql, "{};\n", view(known(read.dataset)?, &files, &[]))?;
+    }
+    sql.push_str(&periods(inputs)?);
+    sql.push_str(&settings(inputs));
+    sql.push_str(MACROS);
+    Ok(sql)
+}
+
+/// A dataset as a view over its files, with the types of its declaration; `partition` names folders of the path that
+/// become columns. Without files it is empty.
+pub(super) fn view(dataset: &Dataset, files: &[String], partition: &[&str]) -> String {
+    let mut columns: Vec<(&str, String)> =
+        dataset.columns.iter().map(|column| (column.name, column.kind.sql())).collect();
+    if dataset.pages {
+        columns.push(("page", "bigint".to_owned()));
+    }
+    columns.extend(partition.iter().map(|name| (*name, "varchar".to_owned())));
+    let source = |name: &str| if files.is_empty() { "null".to_owned() } else { name.to_owned() };
+    let columns: Vec<_> = columns.iter().map(|(name, kind)| format!("{}::{kind} as {name}", source(name))).collect();
+    let from = if files.is_empty() {
+        "where false".to_owned()
+    } else {
+        let files: Vec<_> = files.iter().map(|file| literal(file)).collect();
+        // Types come from the declaration, never from the look of a path.
+        let hive = if partition.is_empty() { "false" } else { "true, hive_types_autocast = false" };
+        format!("from read_parquet([\n    {}\n], hive_partitioning = {hive})", files.join(",\n    "))
+    };
+    format!("create or replace view {} as select\n    {}\n{from}", dataset.name, columns.join(",\n    "))
+}
+
+fn periods(inputs: &Inputs<'_>) -> Result<String> {
+    let rows = inputs.plan.periods.iter().map(|period| {
+        let (from, to) = period.bounds(inputs.org.timezone)?;
+        Ok(format!("(date '{}', date '{}', timestamp '{from}', timestamp '{to}')", period.start, period.end))
+    });
+    let columns = "period_start date, period_end date, starts_at timestamp, ends_at timestamp";
+    Ok(table("periods", columns, &rows.collect::<Result<Vec<_>>>()?))
+}
+
+fn settings(inputs: &Inputs<'_>) -> String {
+    let Inputs { org, as_of, .. } = inputs;
+    let day = |date: Option<NaiveDate>| date.map_or("null".to_owned(), |date| format!("date '{date}'"));
+    let softbase = org.softbase.as_ref();
+    let settings = format!(
+        "({}, {}, {}, date '{as_of}', {})",
+        day(org.data_start_date),
+        softbase.is_some_and(|softbase| softbase.total_includes_tax),
+        org.fiscal_year_start_month,
+        THRESHOLDS.map(|(_, value)| value.to_string()).join(", "),
+    );
+    let columns = format!(
+        "data_start_date date, total_includes_tax boolean, fiscal_year_start_month integer, as_of date, {}",
+        THRESHOLDS.map(|(name, _)| format!("{name} integer")).join(", "),
+    );
+    let texts = |list: &[String]| list.iter().map(|text| format!("({})", literal(text))).collect::<Vec<_>>();
+    let customers = softbase.map_or(Vec::new(), |softbase| texts(&softbase.excluded_customers));
+    let work_orders = softbase.map_or(Vec::new(), |softbase| texts(&softbase.excluded_work_orders));
+    let branches = softbase
+        .map_or(Vec::new(), |softbase| softbase.excluded_branches.iter().map(|branch| format!("({branch})")).collect());
+    [
+        table("settings", &columns, &[settings]),
+        table("excluded_customers", "customer_no varchar", &customers),
+        table("excluded_branches", "branch bigint", &branches),
+        table("excluded_work_orders", "work_order_no varchar", &work_orders),
+    ]
+    .concat()
+}
+
+/// A small relation, written out.
+fn table(name: &str, columns: &str, rows: &[String]) -> String {
+    let mut sql = format!("create or replace table {name} ({columns});\n");
+    if !rows.is_empty() {
+        sql.push_str(&format!("insert into {name} values\n    {};\n", rows.join(",\n    ")));
+    }
+    sql.push('\n');
+    sql
+}
+
+/// A text as a SQL literal.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,72 @@
+//! The staged pulls that a computation reads.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+
+use crate::datasets::{Dataset, dataset};
+use crate::run::Wanted;
+use crate::staging::{Landed, Staging};
+
+/// The pulls that a computation reads, by dataset: the winner of each partition.
+#[derive(Debug, Clone, Default)]
+pub struct Pulls(BTreeMap<String, Vec<Landed>>);
+
+impl Pulls {
+    /// The winners of every partition that is wanted, at or before `as_of_pull` where given.
+    ///
+    /// # Errors
+    /// A partition that was never pulled: its absence must not be mistaken for an absence of records.
+    pub fn winners(staging: &Staging, org: &str, wanted: &[Wanted], as_of_pull: Option<DateTime<Utc>>) -> Result<Self> {
+        let mut pulls = Vec::new();
+        let mut missing = Vec::new();
+        for Wanted { dataset, partitions } in wanted {
+            for partition in partitions {
+                match staging.winner(dataset, org, *partition, as_of_pull)? {
+                    Some(landed) => pulls.push(landed),
+                    None => missing.push(format!("{} {partition}", dataset.name)),
+                }
+            }
+        }
+        if !missing.is_empty() {
+            bail!("nothing is staged of {}", missing.join(", "));
+        }
+        Ok(pulls.into_iter().collect())
+    }
+
+    /// All of them, by dataset and partition.
+    pub fn all(&self) -> impl Iterator<Item = &Landed> {
+        self.0.values().flatten()
+    }
+
+    /// The pulls of a dataset, in order of their partitions.
+    pub fn of(&self, dataset: &str) -> &[Landed] {
+        self.0.get(dataset).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// At most one pull of each partition: of two, the later.
+impl FromIterator<Landed> for Pulls {
+    fn from_iter<Iter: IntoIterator<Item = Landed>>(pulls: Iter) -> Self {
+        let mut sorted: Vec<Landed> = pulls.into_iter().collect();
+        sorted.sort_by(|one, other| {
+            let key = |landed: &Landed| (landed.manifest().period.clone(), landed.manifest().pulled_at);
+            key(one).cmp(&key(other))
+        });
+        let mut pulls: BTreeMap<String, Vec<Landed>> = BTreeMap::new();
+        for landed in sorted {
+            let kept = pulls.entry(landed.manifest().dataset.clone()).or_default();
+            if kept.last().is_some_and(|last| last.manifest().period == landed.manifest().period) {
+                kept.pop();
+            }
+            kept.push(landed);
+        }
+        Pulls(pulls)
+    }
+}
+
+/// The dataset that a job reads by this name.
+pub(super) fn known(name: &str) -> Result<&'static Dataset> {
+    dataset(name).with_context(|| format!("{name} is no dataset"))
+}

@@ -1,0 +1,261 @@
+//! HTTP with retries. This is the only place where an HTTP request is repeated; what a source's answers mean is said by
+//! the source, in a [`Classify`] of its own.
+
+mod verdict;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use backon::{BackoffBuilder as _, ExponentialBuilder, Retryable as _};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Method, Request, StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+
+pub use verdict::{Classify, Verdict, is_html, retry_after, standard, status_line};
+
+use super::BoxFuture;
+use crate::clock::Clock;
+use crate::config::Limits;
+
+/// Headers in which sources name a request for their support: Intuit's, Zoom's, HubSpot's, Microsoft's.
+const SUPPORT_IDS: [&str; 4] = ["intuit_tid", "x-zm-trackingid", "x-hubspot-correlation-id", "x-ms-request-id"];
+
+/// Chooses *ring* for TLS in this process. Called again, it does nothing.
+///
+/// Several crates here bring rustls with different providers; reqwest panics when none was chosen.
+pub fn install_crypto() {
+    // An error means that one is installed already, which is all that is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A complete answer.
+#[derive(Clone)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub fetched_at: DateTime<Utc>,
+}
+
+/// Where an access token comes from.
+pub trait Credentials: Send + Sync {
+    /// A token to call with. `refused` is one that the source has just turned down: it is not handed out again.
+    fn token<'a>(&'a self, refused: Option<&'a SecretString>) -> BoxFuture<'a, Result<SecretString>>;
+}
+
+/// An HTTP client with limits and one retry policy.
+#[derive(Clone)]
+pub struct HttpClient {
+    client: reqwest::Client,
+    clock: Clock,
+    tries: u16,
+    timeout: Duration,
+    first_wait: Duration,
+    longest_wait: Duration,
+}
+
+/// How one try went wrong.
+struct Failed {
+    reason: String,
+    again: Again,
+}
+
+enum Again {
+    Never,
+    /// After the source's own wish, where it has one.
+    After(Option<Duration>),
+    WithAnotherToken,
+}
+
+impl HttpClient {
+    /// A client that keeps to `limits`.
+    pub fn new(limits: &Limits, clock: Clock) -> Result<Self> {
+        install_crypto();
+        let timeout = Duration::from_secs(limits.http_timeout_secs.max(1));
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("marts/", env!("CARGO_PKG_VERSION")))
+            .timeout(timeout)
+            .connect_timeout(timeout.min(Duration::from_secs(20)))
+            // An API that redirects is a login page or a proxy; a token must not travel there.
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .build()
+            .context("setting up the HTTP client")?;
+        Ok(HttpClient {
+            client,
+            clock,
+            tries: limits.tries.max(1),
+            timeout,
+            first_wait: Duration::from_millis(limits.first_backoff_millis),
+            longest_wait: Duration::from_secs(limits.max_backoff_secs),
+        })
+    }
+
+    /// The clock that waits and expiries are reckoned by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Sends a request until it is answered, refused for good, or given up.
+    ///
+    /// # Errors
+    /// Read as `GET https://host/path: 429 Too Many Requests, gave up after 6 tries`, without the query, which may hold
+    /// secrets, and without anything of the body but what the classifier chose to say.
+    pub async fn send(&self, request: &Request, classify: Classify<'_>) -> Result<Answer> {
+        self.repeat(request, classify).await.map_err(|failed| anyhow!(failed.reason)).with_context(|| name(request))
+    }
+
+    /// The same with a bearer token, which is renewed once when the source turns it down.
+    ///
+    /// # Errors
+    /// As [`HttpClient::send`]; also when the renewed token is turned down too.
+    pub async fn send_with(
+        &self,
+        mut request: Request,
+        credentials: &dyn Credentials,
+        classify: Classify<'_>,
+    ) -> Result<Answer> {
+        let token = credentials.token(None).await?;
+        request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
+        match self.repeat(&request, classify).await {
+            Err(Failed { again: Again::WithAnotherToken, reason }) => {
+                tracing::debug!(reason, "access token refused, renewing it");
+                let token = credentials.token(Some(&token)).await?;
+                request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
+                self.repeat(&request, classify).await.map_err(|failed| match failed.again {
+                    Again::WithAnotherToken => anyhow!("{}, with a renewed access token too", failed.reason),
+                    _ => anyhow!(failed.reason),
+                })
+            }
+            other => other.map_err(|failed| anyhow!(failed.reason)),
+        }
+        .with_context(|| name(&request))
+    }
+
+    async fn repeat(&self, request: &Request, classify: Classify<'_>) -> Result<Answer, Failed> {
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(self.first_wait)
+            .with_max_delay(self.longest_wait)
+            .with_max_times(usize::from(self.tries) - 1);
+        let tried = AtomicU32::new(0);
+        let second_chances = AtomicU32::new(0);
+        let outcome = (|| {
+            tried.fetch_add(1, Ordering::Relaxed);
+            self.attempt(request, classify, &second_chances)
+        })
+        .retry(waits.build())
+        .sleep(tokio::time::sleep)
+        .when(|failed: &Failed| matches!(failed.again, Again::After(_)))
+        .adjust(|failed, wait| wait.map(|wait| self.wait(failed, wait)))
+        .notify(|failed, wait| tracing::debug!(reason = failed.reason, ?wait, "trying again"))
+        .await;
+        outcome.map_err(|mut failed| {
+            let tries = tried.load(Ordering::Relaxed);
+            if matches!(failed.again, Again::After(_)) || tries > 1 {
+                let plural = if tries == 1 { "try" } else { "tries" };
+                failed.reason = format!("{}, gave up after {tries} {plural}", failed.reason);
+            }
+            failed
+        })
+    }
+
+    /// What the source asks for, else full jitter: anything up to the exponential wait, so that requests that failed
+    /// together do not come back together.
+    fn wait(&self, failed: &Failed, exponential: Duration) -> Duration {
+        let wait = match failed.again {
+            Again::After(Some(asked)) => asked.saturating_add(up_to(self.first_wait)),
+            _ => up_to(exponential),
+        };
+        wait.min(self.longest_wait)
+    }
+
+    async fn attempt(
+        &self,
+        request: &Request,
+        classify: Classify<'_>,
+        second_chances: &AtomicU32,
+    ) -> Result<Answer, Failed> {
+        let request = request.try_clone().ok_or_else(|| Failed::never("the request's body cannot be sent twice"))?;
+        let answer = self.client.execute(request).await.map_err(|error| self.transport(error))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = answer.bytes().await.map_err(|error| self.transport(error))?;
+        let answer = Answer { status, headers, body, fetched_at: self.clock.now() };
+        let (reason, again) = match classify(answer.status, &answer.headers, &answer.body) {
+            Verdict::Done => return Ok(answer),
+            Verdict::Retry { reason, after } => {
+                // The source's header is the better wish.
+                (reason, Again::After(retry_after(&answer.headers, self.clock.now()).or(after)))
+            }
+            Verdict::RetryOnce(reason) if second_chances.fetch_add(1, Ordering::Relaxed) == 0 => {
+                (reason, Again::After(None))
+            }
+            Verdict::RetryOnce(reason) | Verdict::Fail(reason) => (reason, Again::Never),
+            Verdict::RefreshToken(reason) => (reason, Again::WithAnotherToken),
+        };
+        let support = SUPPORT_IDS.iter().find_map(|id| Some((id, answer.headers.get(*id)?.to_str().ok()?)));
+        let reason = match support {
+            Some((header, id)) => format!("{reason} ({header} {id})"),
+            None => reason,
+        };
+        Err(Failed { reason, again })
+    }
+
+    /// Says in a few words why no complete answer came. reqwest's own text may hold the URL with its query.
+    fn transport(&self, error: reqwest::Error) -> Failed {
+        let error = error.without_url();
+        let mut root: &dyn std::error::Error = &error;
+        while let Some(source) = root.source() {
+            root = source;
+        }
+        let (reason, again) = if error.is_timeout() && error.is_connect() {
+            ("no connection in time".to_owned(), Again::After(None))
+        } else if error.is_timeout() {
+            (format!("no complete answer within {} s", self.timeout.as_secs()), Again::After(None))
+        } else if error.is_connect() {
+            (format!("cannot connect: {root}"), Again::After(None))
+        } else if error.is_builder() {
+            (format!("cannot build the request: {root}"), Again::Never)
+        } else {
+            (format!("the answer broke off: {root}"), Again::After(None))
+        };
+        Failed { reason, again }
+    }
+}
+
+impl Failed {
+    fn never(reason: &str) -> Self {
+        Failed { reason: reason.to_owned(), again: Again::Never }
+    }
+}
+
+/// A request for a URL.
+pub fn get(url: Url, accept: &'static str) -> Request {
+    let mut request = Request::new(Method::GET, url);
+    request.headers_mut().insert(reqwest::header::ACCEPT, HeaderValue::from_static(accept));
+    request
+}
+
+fn up_to(longest: Duration) -> Duration {
+    rand::random_range(Duration::ZERO..=longest)
+}
+
+fn bearer(token: &SecretString) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+        .map_err(|_| anyhow!("the access token holds characters that no header may hold"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// `GET https://host/path`
+fn name(request: &Request) -> String {
+    format!("{} {}", request.method(), without_query(request.url()))
+}
+
+/// A URL without its query, user and password.
+pub fn without_query(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}
