@@ -100,7 +100,7 @@ pub fn execute(args: &RunArgs, context: &Context) -> Outcome {
         let text = serde_json::to_string(&serde_json::json!({ "event": "finished", "report": report }));
         output::print(&(text.map_err(anyhow::Error::from)? + "\n"))?;
     } else {
-        output::print(&tables::closing(&report))?;
+        output::print(&tables::closing(&report, &context.program()))?;
     }
     Ok(report.exit())
 }
