@@ -39,7 +39,7 @@ pub struct JobRun {
     pub org_id: i32,
     pub job: &'static str,
     pub mart: &'static str,
-    pub as_of: Option<NaiveDate>,
+    pub as_of: NaiveDate,
     /// First day of the first and last day of the last period restated.
     pub periods: Option<(NaiveDate, NaiveDate)>,
     pub status: RunStatus,

@@ -67,18 +67,17 @@ pub fn execute(args: &DemoArgs, context: &Context) -> Outcome {
     for (mart, rows) in &shown {
         text += &format!("{mart}\n{}\n", tables::query(rows));
     }
-    text += &tables::closing(&report);
-    let config = args.dir.join("marts.toml");
+    let marts = super::program(&args.dir.join("marts.toml"));
+    text += &tables::closing(&report, &marts);
     text += &format!(
         "
 Try next:
-  marts --config {config} postgres 'select * from mart_sales_daily limit 5'
-  marts --config {config} query 'select org, period, count(*) from softbase_invoices group by all order by all'
-  marts --config {config} runs
-  marts --config {config} run --from-staging --dry-run
+  {marts} postgres 'select * from mart_sales_daily limit 5'
+  {marts} query 'select org, period, count(*) from softbase_invoices group by all order by all'
+  {marts} runs
+  {marts} run --from-staging --dry-run
   marts datasets
-",
-        config = config.display()
+"
     );
     output::print(&text)?;
     Ok(report.exit())

@@ -3,7 +3,7 @@
 //! stdout is data, stderr is talk. Nothing starts before the arguments are understood, so `--help`, `--version` and a
 //! typing mistake answer at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
@@ -194,6 +194,11 @@ impl Context {
         Ok(done?)
     }
 
+    /// How a command begins that works on the same configuration.
+    pub fn program(&self) -> String {
+        program(&self.global.config)
+    }
+
     /// How this command tells of its progress.
     pub fn progress(&self) -> progress::Progress {
         progress::Progress::new(&self.global, &self.bars)
@@ -213,6 +218,11 @@ async fn interrupted() {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated => {}
     }
+}
+
+/// How a command begins that works on that configuration.
+pub(crate) fn program(config: &Path) -> String {
+    if config == Path::new("marts.toml") { "marts".to_owned() } else { format!("marts --config {}", config.display()) }
 }
 
 /// The configured organisations of those slugs; all of them when none is named.

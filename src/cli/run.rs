@@ -90,6 +90,7 @@ pub fn execute(args: &RunArgs, context: &Context) -> Outcome {
     let request = args.request()?;
     let config = context.config()?;
     super::select_orgs(&config, &request.orgs)?;
+    run::todo(&config, &request, context.clock.now()).map_err(Failure::Usage)?;
     let progress = context.progress();
     let report = context.with_database(&config, async |database| {
         run::run(&config, database, &context.clock, &request, &|event| progress.tell(event)).await
@@ -100,7 +101,7 @@ pub fn execute(args: &RunArgs, context: &Context) -> Outcome {
         let text = serde_json::to_string(&serde_json::json!({ "event": "finished", "report": report }));
         output::print(&(text.map_err(anyhow::Error::from)? + "\n"))?;
     } else {
-        output::print(&tables::closing(&report))?;
+        output::print(&tables::closing(&report, &context.program()))?;
     }
     Ok(report.exit())
 }

@@ -38,8 +38,9 @@ fn plain(heads: Vec<String>, right: &[usize], rows: impl Iterator<Item = Vec<Str
 }
 
 /// The table that closes a run: every mart, then what is wrong once more, with the command that shows more of it.
-pub fn closing(report: &RunReport) -> String {
-    let mut text = marts(&report.marts);
+/// `marts` is how that command begins.
+pub fn closing(report: &RunReport, marts: &str) -> String {
+    let mut text = mart_lines(&report.marts);
     let good = report.marts.iter().filter(|mart| mart.status.is_good()).count();
     let verb = if report.run.is_some() { "published" } else { "computed" };
     let _ = write!(text, "\n{good} of {} marts {verb}", report.marts.len());
@@ -50,7 +51,7 @@ pub fn closing(report: &RunReport) -> String {
         let _ = write!(text, " in {}", seconds(duration));
     }
     text.push('\n');
-    text.push_str(&troubles(report));
+    text.push_str(&troubles(report, marts));
     text
 }
 
@@ -62,7 +63,7 @@ pub fn show(report: &RunReport) -> String {
     let _ = writeln!(text, "took     {}", report.duration.map_or_else(|| "unfinished".to_owned(), seconds));
     let _ = writeln!(text, "as of    {}", report.as_of.map_or_else(|| "-".to_owned(), |day| day.to_string()));
     text.push('\n');
-    text.push_str(&marts(&report.marts));
+    text.push_str(&mart_lines(&report.marts));
     let findings: Vec<Vec<String>> = report
         .marts
         .iter()
@@ -107,7 +108,7 @@ pub fn runs(reports: &[RunReport]) -> String {
     render(&heads, &[2, 4, 5, 6, 7], rows)
 }
 
-fn marts(marts: &[MartReport]) -> String {
+fn mart_lines(marts: &[MartReport]) -> String {
     let rows = marts.iter().map(|mart| {
         vec![
             mart.org.clone(),
@@ -125,7 +126,7 @@ fn marts(marts: &[MartReport]) -> String {
 }
 
 /// What is wrong, a few lines a mart, last on the screen.
-fn troubles(report: &RunReport) -> String {
+fn troubles(report: &RunReport, marts: &str) -> String {
     let mut text = String::new();
     for mart in &report.marts {
         let warnings = mart.findings.iter().filter(|finding| !finding.holds).count();
@@ -147,8 +148,8 @@ fn troubles(report: &RunReport) -> String {
             let _ = writeln!(text, "  and {} more", mart.findings.len() - 5);
         }
         let _ = match &report.run {
-            Some(run) => writeln!(text, "  more: marts show {run}"),
-            None => writeln!(text, "  more: marts run {} --org {} --dry-run -v", mart.job, mart.org),
+            Some(run) => writeln!(text, "  more: {marts} show {run}"),
+            None => writeln!(text, "  more: {marts} run {} --org {} --dry-run -v", mart.job, mart.org),
         };
     }
     text
@@ -156,6 +157,9 @@ fn troubles(report: &RunReport) -> String {
 
 /// An answer as a table.
 pub fn query(result: &QueryResult) -> String {
+    if result.columns.is_empty() {
+        return "0 rows\n".to_owned();
+    }
     let is_number = |column: usize| {
         let mut cells = result.rows.iter().map(|row| &row[column]).filter(|cell| **cell != Cell::Null).peekable();
         cells.peek().is_some() && cells.all(|cell| matches!(cell, Cell::Number(_)))
@@ -287,7 +291,7 @@ etl_sales_daily/north: FAILED
   pulling softbase_invoices: login failed
   more: marts show 42
 ";
-        assert_eq!(closing(&report()), expected);
+        assert_eq!(closing(&report(), "marts"), expected);
     }
 
     #[test]

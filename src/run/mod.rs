@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use rand::RngExt;
 use serde_json::json;
 use tracing::Instrument as _;
@@ -91,17 +91,10 @@ pub async fn run(
     if swept > 0 {
         tracing::info!(swept, "removed pulls that were cut short");
     }
+    let todo = todo(config, request, started_at)?;
     let orgs = database.sync_organizations(&config.orgs).await?;
     let night = Night { config, database, staging, clock, request, run_id, tell };
-    let todo: Vec<(&Org, &Organization, Vec<&'static Job>)> = config
-        .orgs
-        .iter()
-        .zip(&orgs)
-        .filter(|(org, _)| request.orgs.is_empty() || request.orgs.contains(&org.slug))
-        .map(|(org, row)| (org, row, night.jobs_of(org)))
-        .collect();
-    let marts: usize = todo.iter().map(|(_, _, jobs)| jobs.len()).sum();
-    ensure!(marts > 0, "nothing to do: {}", night.why_nothing());
+    let marts: usize = todo.iter().map(|todo| todo.jobs.len()).sum();
     {
         let mut connection = database.connection().await?;
         ledger::sweep(&mut connection, started_at).await?;
@@ -110,55 +103,66 @@ pub async fn run(
     tell(&Event::Started { run, marts });
     let mut reports = Vec::with_capacity(marts);
     let mut as_of = None;
-    for (org, row, jobs) in todo {
-        let window = Window::resolve(org, started_at, request.as_of, request.range);
-        if let Ok(window) = &window {
-            as_of = as_of.max(Some(window.as_of));
-        }
+    for Todo { org, jobs, window } in todo {
+        as_of = as_of.max(Some(window.as_of));
+        let row = orgs.iter().find(|row| row.slug == org.slug).context("an organisation without a row")?;
         reports.extend(night.organization(org, row, &jobs, window).await);
     }
     Ok(RunReport { run: run.map(str::to_owned), started_at, duration: Some(began.elapsed()), as_of, marts: reports })
 }
 
-impl Night<'_> {
-    fn jobs_of(&self, org: &Org) -> Vec<&'static Job> {
-        self.request.jobs.iter().copied().filter(|job| source_for(job, org).is_some()).collect()
-    }
+/// What an organisation is in for.
+#[derive(Debug)]
+pub struct Todo<'a> {
+    pub org: &'a Org,
+    pub jobs: Vec<&'static Job>,
+    pub window: Window,
+}
 
-    fn why_nothing(&self) -> String {
-        let jobs: Vec<_> = self.request.jobs.iter().map(|job| job.name).collect();
-        let orgs = if self.request.orgs.is_empty() { "no organisation".into() } else { self.request.orgs.join(", ") };
-        format!(
-            "{orgs} has a connector that {} can use; see `marts jobs` and {}",
+/// What a request comes to: the organisations it is about, each with the jobs that it has a source for.
+///
+/// # Errors
+/// Days that have not begun, ranges that are none, and a request that comes to nothing: mistakes of whoever asks.
+pub fn todo<'a>(config: &'a Config, request: &Request, now: DateTime<Utc>) -> Result<Vec<Todo<'a>>> {
+    let mut todo = Vec::new();
+    for org in config.orgs.iter().filter(|org| request.orgs.is_empty() || request.orgs.contains(&org.slug)) {
+        let jobs: Vec<_> = request.jobs.iter().copied().filter(|job| source_for(job, org).is_some()).collect();
+        if !jobs.is_empty() {
+            let window = Window::resolve(org, now, request.as_of, request.range)?;
+            todo.push(Todo { org, jobs, window });
+        }
+    }
+    if todo.is_empty() {
+        let jobs: Vec<_> = request.jobs.iter().map(|job| job.name).collect();
+        let orgs = if request.orgs.is_empty() { "no organisation".to_owned() } else { request.orgs.join(", ") };
+        let lacks = if request.orgs.is_empty() { "has" } else { "has not" };
+        bail!(
+            "nothing to do: {orgs} {lacks} a connector that {} can use; see `marts jobs` and {}",
             jobs.join(", "),
-            self.config.path.display()
-        )
+            config.path.display()
+        );
     }
+    Ok(todo)
+}
 
+impl Night<'_> {
     /// One organisation's night.
     async fn organization(
         &self,
         org: &Org,
         row: &Organization,
         jobs: &[&'static Job],
-        window: Result<Window>,
+        window: Window,
     ) -> Vec<MartReport> {
         let mut prepared = Vec::with_capacity(jobs.len());
         for job in jobs {
             let began = Instant::now();
-            let as_of = window.as_ref().ok().map(|window| window.as_of);
-            let span =
-                tracing::info_span!("run", job = job.name, org = org.slug, as_of = as_of.map(tracing::field::display));
+            let as_of = window.as_of;
+            let span = tracing::info_span!("run", job = job.name, org = org.slug, %as_of);
             let mut job_run = JobRun::started(&self.run_id, row, job, as_of, self.clock.now());
             let mut report = MartReport::begun(&org.slug, job);
-            let work = async {
-                let window = window.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-                self.prepare(org, row, job, *window, &mut job_run, &mut report).await
-            };
-            let rows = work.instrument(span).await.with_context(|| match as_of {
-                Some(as_of) => format!("{}/{} {as_of}", job.name, org.slug),
-                None => format!("{}/{}", job.name, org.slug),
-            });
+            let work = self.prepare(org, row, job, window, &mut job_run, &mut report).instrument(span);
+            let rows = work.await.with_context(|| format!("{}/{} {as_of}", job.name, org.slug));
             report.duration = began.elapsed();
             let rows = match rows {
                 Ok(rows) => rows,
