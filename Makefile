@@ -26,7 +26,7 @@ lint: setup ## Check formatting, lints, licences and scripts
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then \
-	    set -x; $(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources; \
+	    set -x; $(CARGO) deny --log-level error --locked check bans licenses sources; \
 	else echo "cargo-deny is missing, licences stay unchecked (cargo install cargo-deny --locked)"; fi
 	@if command -v shellcheck >/dev/null; then \
 	    set -x; shellcheck scripts/*.sh .ci/run; \

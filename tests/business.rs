@@ -1,6 +1,5 @@
 //! The simulated businesses: do their numbers hang together? How they answer on the wire is in `business/wire.rs`.
 
-#[path = "business/wire.rs"]
 mod wire;
 
 use chrono::{Datelike, Days, NaiveDate};

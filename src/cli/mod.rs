@@ -258,9 +258,39 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_helps_and_is_in_the_readme() {
+    fn every_verb_helps_with_examples_that_are_understood() {
         for verb in Cli::command().get_subcommands() {
             assert!(verb.get_about().is_some(), "{} says nothing of itself", verb.get_name());
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for example in help.lines().filter_map(|line| line.strip_prefix("  marts ")) {
+                let words = words(example);
+                if let Err(error) = Cli::try_parse_from(&words) {
+                    panic!("{words:?}: {error}");
+                }
+            }
+        }
+    }
+
+    /// The words of an example up to what a shell would take, or what only explains.
+    fn words(example: &str) -> Vec<String> {
+        let mut words = vec!["marts".to_owned()];
+        for (at, part) in example.split('\'').enumerate() {
+            if at % 2 == 1 {
+                words.push(part.to_owned());
+                continue;
+            }
+            let end = ["  ", " |", " >", " &"].iter().filter_map(|stop| part.find(stop)).min();
+            words.extend(part[..end.unwrap_or(part.len())].split_whitespace().map(str::to_owned));
+            if end.is_some() {
+                break;
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_verb_is_in_the_readme() {
+        for verb in Cli::command().get_subcommands() {
             let name = verb.get_name();
             assert!(README.contains(&format!("| `marts {name}")), "README.md has no row for `marts {name}`");
         }

@@ -126,3 +126,45 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} [{elapsed}] {bar:24} {pos} of {len}  {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Status;
+    use super::*;
+
+    #[test]
+    fn a_line_is_what_a_log_should_keep() {
+        let progress = Progress { way: Way::Silent, marts: AtomicUsize::new(0), done: AtomicUsize::new(0) };
+        let told = |event: &Event<'_>| {
+            progress.tell(event);
+            progress.line(event)
+        };
+        let mart = MartReport {
+            org: "bennett".to_owned(),
+            job: "etl_sales_daily".to_owned(),
+            mart: "mart_sales_daily".to_owned(),
+            status: Status::Published,
+            landed: 10,
+            inserted: 1,
+            updated: 2,
+            unchanged: 42,
+            duration: Duration::from_millis(300),
+            findings: Vec::new(),
+            error: None,
+        };
+        let line = |text: &str| Some(text.to_owned());
+        let (org, dataset, rows) = ("bennett", "softbase_invoices", 7);
+        assert_eq!(told(&Event::Started { run: Some("42"), marts: 3 }), line("run 42: 3 marts to fill"));
+        assert_eq!(told(&Event::Pulling { org, dataset, rows }), None);
+        assert_eq!(
+            told(&Event::Pulled { org, dataset, period: "2026-01", rows }),
+            line("bennett: pulled softbase_invoices 2026-01, 7 rows")
+        );
+        assert_eq!(
+            told(&Event::Done { mart: &mart }),
+            line("1 of 3  bennett mart_sales_daily published: 1 inserted, 2 updated, 42 unchanged, in 0.3 s")
+        );
+        let json = serde_json::to_value(Event::Done { mart: &mart }).unwrap();
+        assert_eq!((&json["event"], &json["mart"]["duration_ms"]), (&"done".into(), &300.into()));
+    }
+}

@@ -104,3 +104,51 @@ pub fn execute(args: &RunArgs, context: &Context) -> Outcome {
     }
     Ok(report.exit())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        args: RunArgs,
+    }
+
+    fn parse(words: &[&str]) -> Result<RunArgs, clap::Error> {
+        Alone::try_parse_from([&["run"], words].concat()).map(|alone| alone.args)
+    }
+
+    #[test]
+    fn the_order_is_that_of_a_night_and_each_job_comes_once() {
+        let all = parse(&[]).unwrap().request().unwrap();
+        assert_eq!(all.jobs.len(), JOBS.len());
+        let last = JOBS[JOBS.len() - 1].name;
+        let named = parse(&[last, JOBS[0].name, last]).unwrap().request().unwrap();
+        assert_eq!(named.jobs.iter().map(|job| job.name).collect::<Vec<_>>(), [JOBS[0].name, last]);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for words in [
+            &["etl_nothing"][..],
+            &["--from", "2026-01-01"],
+            &["--to", "2026-01-01"],
+            &["--as-of", "yesterday"],
+            &["--as-of", "2026-1-2"],
+            &["--from-staging", "--pages", "pages"],
+        ] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+        for words in [
+            &["--from", "2026-01-02", "--to", "2026-01-01"][..],
+            &["--from", "2026-01-01", "--to", "2026-01-03", "--as-of", "2026-01-02"],
+            &["--pages", "/nonexistent"],
+        ] {
+            let refused = parse(words).unwrap().request();
+            assert!(matches!(refused, Err(Failure::Usage(_))), "{words:?}");
+        }
+    }
+}

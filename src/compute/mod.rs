@@ -10,7 +10,7 @@ mod schema;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use arrow::array::{ArrayRef, RecordBatch};
 use chrono::NaiveDate;
 use duckdb::{Config as Flags, Connection};
@@ -50,8 +50,17 @@ impl Compute {
     /// A dataset that the job reads and of which there is no pull at all.
     pub fn open(inputs: &Inputs<'_>) -> Result<Self> {
         let files = prelude::files(inputs)?;
-        let connection = connect(inputs.config, &files)?;
-        connection.execute_batch(&prelude::prelude(inputs)?).context("preparing DuckDB")?;
+        Self::prepare(inputs, &files, &prelude::prelude(inputs)?)
+    }
+
+    /// The same without data: every dataset is empty, whatever is staged. For checking SQL.
+    pub fn dry(inputs: &Inputs<'_>) -> Result<Self> {
+        Self::prepare(inputs, &[], &prelude::dry(inputs)?)
+    }
+
+    fn prepare(inputs: &Inputs<'_>, files: &[String], prelude: &str) -> Result<Self> {
+        let connection = connect(inputs.config, files)?;
+        connection.execute_batch(prelude).context("preparing DuckDB")?;
         Ok(Compute { connection, job: inputs.plan.job, source: inputs.plan.source })
     }
 
@@ -62,13 +71,16 @@ impl Compute {
     /// A period without a row or with several, a row of no period, a column that is missing, surplus, out of order or
     /// of another type.
     pub fn compute(&self) -> Result<Vec<RecordBatch>> {
-        let context = || format!("computing {} by {}.sql", self.job.mart, self.source.sql_name);
-        self.connection
-            .execute_batch(&format!("create or replace table mart as\n{}", self.source.sql))
-            .with_context(context)?;
-        self.check_columns().with_context(context)?;
-        self.check_periods().with_context(context)?;
-        self.mart("select * from mart")
+        self.materialize()
+            .and_then(|()| self.check_columns())
+            .and_then(|()| self.check_periods())
+            .and_then(|()| self.mart("select * from mart"))
+            .with_context(|| format!("computing {} by {}.sql", self.job.mart, self.source.sql_name))
+    }
+
+    /// Runs the mart's SQL and checks only the columns it returns. For checking SQL.
+    pub fn check_sql(&self) -> Result<()> {
+        self.materialize().and_then(|()| self.check_columns()).with_context(|| format!("{}.sql", self.source.sql_name))
     }
 
     /// The rows of `mart` that a publication may take: all but those of the periods held.
@@ -96,7 +108,8 @@ impl Compute {
         Answer::of(&self.connection, sql)
     }
 
-    pub(crate) fn connection(&self) -> &Connection {
+    /// The connection with its relations.
+    pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
@@ -112,6 +125,10 @@ impl Compute {
             [day] => day,
             _ => unreachable!("{} has a key that names no period", self.job.mart),
         }
+    }
+
+    fn materialize(&self) -> Result<()> {
+        Ok(self.connection.execute_batch(&format!("create or replace table mart as\n{}", self.source.sql))?)
     }
 
     fn mart(&self, sql: &str) -> Result<Vec<RecordBatch>> {
@@ -151,32 +168,24 @@ impl Compute {
 
     fn check_periods(&self) -> Result<()> {
         let sql = format!(
-            "with found as (select {} as period, count(*) as rows from mart group by all)
-            select coalesce(periods.period_start, found.period)::varchar,
-                case
-                    when found.rows is null then 'no row'
-                    when periods.period_start is null then 'a row, and is no period of this run'
-                    else found.rows || ' rows'
-                end
-            from periods full join found on date_trunc('month', periods.period_start) = date_trunc('month', found.period)
-                and ({} or periods.period_start = found.period)
-            where found.rows is distinct from 1 or periods.period_start is null order by 1",
+            "with found as (select {} as period, count(*) as row_count from mart group by all)
+            select coalesce(periods.period_start, found.period)::varchar, found.row_count, periods.period_start is null
+            from periods full join found on periods.period_start = found.period
+            where found.row_count is distinct from 1 or periods.period_start is null
+            order by 1",
             self.period(),
-            self.job.key.len() > 1,
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let wrong = statement
-            .query_map([], |row| {
-                Ok(format!(
-                    "{} has {}",
-                    row.get::<_, Option<String>>(0)?.unwrap_or("null".into()),
-                    row.get::<_, String>(1)?
-                ))
-            })?
-            .collect::<Result<Vec<_>, _>>()?;
-        if !wrong.is_empty() {
-            bail!("a period has exactly one row, but {}", wrong.join(", "));
-        }
+        let wrong = statement.query_map([], |row| {
+            let period = row.get::<_, Option<String>>(0)?.unwrap_or_else(|| "null".to_owned());
+            Ok(match (row.get::<_, Option<i64>>(1)?, row.get(2)?) {
+                (None, _) => format!("{period} has no row"),
+                (Some(_), true) => format!("{period}, which has a row, is no period of this run"),
+                (Some(rows), false) => format!("{period} has {rows} rows"),
+            })
+        })?;
+        let wrong = wrong.collect::<Result<Vec<_>, _>>()?;
+        ensure!(wrong.is_empty(), "a period has exactly one row, but {}", wrong.join(", "));
         Ok(())
     }
 }

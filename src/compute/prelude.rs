@@ -1,5 +1,6 @@
 //! The SQL that stands before a mart's own: views over the staged files, periods, settings, macros.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -41,10 +42,18 @@ pub(super) fn path_text(path: &Path) -> Result<String> {
 
 /// Every relation and macro that a mart's SQL may use.
 pub(super) fn prelude(inputs: &Inputs<'_>) -> Result<String> {
+    relations(inputs, |dataset| dataset_files(inputs, dataset))
+}
+
+/// The same with empty datasets.
+pub(super) fn dry(inputs: &Inputs<'_>) -> Result<String> {
+    relations(inputs, |_| Ok(Vec::new()))
+}
+
+fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -> Result<String> {
     let mut sql = String::new();
     for read in inputs.plan.source.reads {
-        let files = dataset_files(inputs, read.dataset)?;
-        writeln!(sql, "{};\n", view(known(read.dataset)?, &files, &[]))?;
+        writeln!(sql, "{};\n", view(known(read.dataset)?, &files(read.dataset)?, &[]))?;
     }
     sql.push_str(&periods(inputs)?);
     sql.push_str(&settings(inputs));
@@ -75,6 +84,9 @@ pub(super) fn view(dataset: &Dataset, files: &[String], partition: &[&str]) -> S
 }
 
 fn periods(inputs: &Inputs<'_>) -> Result<String> {
+    // A period that came twice would count every record twice.
+    let distinct: BTreeSet<_> = inputs.plan.periods.iter().map(|period| period.start).collect();
+    ensure!(distinct.len() == inputs.plan.periods.len(), "a period comes twice");
     let rows = inputs.plan.periods.iter().map(|period| {
         let (from, to) = period.bounds(inputs.org.timezone)?;
         Ok(format!("(date '{}', date '{}', timestamp '{from}', timestamp '{to}')", period.start, period.end))

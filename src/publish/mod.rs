@@ -89,8 +89,9 @@ async fn one(connection: &mut PgConnection, org: &Organization, run_id: &str, ro
     }
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let statements = Statements::new(rows.mart, rows.key, &names);
-    sqlx::query(assembled(statements.create())).execute(&mut *connection).await?;
+    sqlx::query(assembled(statements.create())).execute(&mut *connection).await.map_err(plain)?;
     let total = copy::copy(connection, &statements.copy(), &rows.batches).await.map_err(plain)?;
+    sqlx::query(assembled(statements.unique_key())).execute(&mut *connection).await.map_err(plain)?;
     let values = |sql: String| sqlx::query(assembled(sql)).bind(org.id).bind(rows.source_system);
     let changes = values(statements.changes()).bind(run_id).bind(rows.mart);
     let changed_cells = changes.execute(&mut *connection).await.map_err(plain)?.rows_affected();

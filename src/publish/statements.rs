@@ -48,18 +48,20 @@ impl<'a> Statements<'a> {
         format!("({}, published.source_system) is distinct from ({}, $2)", row("published"), row("fresh"))
     }
 
-    /// A temporary table shaped by the mart, so that types are declared once, in the migration. Its key is unique: a
-    /// computation that gives a period twice fails here.
+    /// A temporary table shaped by the mart, so that types are declared once, in the migration.
     pub(super) fn create(&self) -> String {
-        let keys: Vec<_> = self.key.iter().map(|key| quoted(key)).collect();
         format!(
-            "create temporary table {fresh} on commit drop as select {list} from {mart} limit 0; \
-             create unique index on {fresh} ({keys})",
-            fresh = self.fresh(),
-            list = self.list(""),
-            mart = self.mart(),
-            keys = keys.join(", "),
+            "create temporary table {} on commit drop as select {} from {} limit 0",
+            self.fresh(),
+            self.list(""),
+            self.mart()
         )
+    }
+
+    /// A computation that gives a period twice fails at this.
+    pub(super) fn unique_key(&self) -> String {
+        let keys: Vec<_> = self.key.iter().map(|key| quoted(key)).collect();
+        format!("create unique index on {} ({})", self.fresh(), keys.join(", "))
     }
 
     pub(super) fn copy(&self) -> String {

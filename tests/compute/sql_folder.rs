@@ -1,0 +1,113 @@
+//! The rules of the sql folder: see sql/README.md.
+
+use marts::audit::audit;
+use marts::compute::{Compute, Pulls, mart_columns};
+use marts::jobs::JOBS;
+
+use super::support::*;
+
+fn sql_files(folder: &str) -> Vec<(String, String)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql").join(folder);
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The code of a file: comments out, and texts out, whose contents are not SQL.
+fn code(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split("--").next().unwrap_or_default());
+    lines
+        .map(|line| {
+            let outside = line.split('\'').enumerate().filter(|(part, _)| part % 2 == 0);
+            outside.map(|(_, text)| text).collect::<Vec<_>>().join("''")
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn sql_files_follow_the_guide() {
+    let mut problems = Vec::new();
+    for folder in ["marts", "checks"] {
+        for (name, text) in sql_files(folder) {
+            let mut wrong = |what: String| problems.push(format!("sql/{folder}/{name}.sql: {what}"));
+            let subject = if folder == "marts" { format!("-- {name}: ") } else { format!("-- checks of {name}: ") };
+            if !text.starts_with(&subject) {
+                wrong(format!("the first line is to begin with {subject:?}"));
+            }
+            let code = code(&text);
+            for (number, line) in text.lines().enumerate() {
+                if line.chars().count() > 120 || line.contains('\t') || line.ends_with(' ') {
+                    wrong(format!("line {}: longer than 120, a tab, or a blank at its end", number + 1));
+                }
+            }
+            if code != code.to_lowercase() {
+                let line = code.lines().find(|line| **line != line.to_lowercase()).unwrap();
+                wrong(format!("upper case: {}", line.trim()));
+            }
+            for banned in
+                ["avg(", " / ", "json_group_object", "org_id", "union\n", ".*", "double", "float", "at time zone"]
+            {
+                if code.contains(banned) {
+                    wrong(format!("{banned:?} is banned, see the guide"));
+                }
+            }
+            let last = code.trim_end().lines().last().unwrap();
+            if !last.starts_with("select * from final order by ") {
+                wrong("the last line is to be `select * from final order by <key>`".into());
+            }
+            if code.matches("select *").count() != 1 {
+                wrong("`select *` is for the last line only".into());
+            }
+            let commas = code.lines().filter(|line| line.trim_start().starts_with(','));
+            if commas.count() > 0 {
+                wrong("commas trail".into());
+            }
+        }
+    }
+    assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn sql_files_and_the_table_of_jobs_agree() {
+    let reads = |text: &str| -> Vec<String> {
+        let line = text.lines().find_map(|line| line.strip_prefix("-- reads: ")).unwrap_or_default();
+        line.split(", ").map(str::to_owned).collect()
+    };
+    let mut marts = Vec::new();
+    let mut checks = Vec::new();
+    for job in JOBS {
+        for source in job.sources {
+            let expected: Vec<_> = source.reads.iter().map(|read| read.dataset.to_owned()).collect();
+            assert_eq!(reads(source.sql), expected, "{}", source.sql_name);
+            marts.push((source.sql_name.to_owned(), source.sql.to_owned()));
+        }
+        let expected: Vec<_> = job.sources[0].reads.iter().map(|read| read.dataset.to_owned()).collect();
+        assert_eq!(reads(job.checks), expected, "checks of {}", job.mart);
+        checks.push((job.mart.to_owned(), job.checks.to_owned()));
+    }
+    marts.sort();
+    checks.sort();
+    assert_eq!(sql_files("marts"), marts, "a file without a job, or a job without its file");
+    assert_eq!(sql_files("checks"), checks);
+}
+
+#[test]
+fn every_sql_file_gives_its_marts_columns_over_empty_relations() {
+    for job in JOBS {
+        let columns = mart_columns(job.mart).unwrap();
+        for key in job.key {
+            assert!(columns.iter().any(|column| column.name == *key), "{} has no {key}", job.mart);
+        }
+        let scene = Scene::new(job.name, org(), "2026-01-01", "2026-01-31");
+        let pulls = Pulls::default();
+        let compute = Compute::dry(&scene.inputs(&pulls)).unwrap();
+        compute.check_sql().unwrap();
+        audit(&compute, &[]).unwrap();
+    }
+}

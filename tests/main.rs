@@ -1,0 +1,8 @@
+//! The one integration binary: every further one would link DuckDB again.
+
+mod business;
+mod cli;
+mod compute;
+mod config;
+mod softbase;
+mod tds;

@@ -1,0 +1,163 @@
+//! A stage for nights: simulated sources, a configuration, a database, and the binary to run against them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::str::FromStr;
+
+use chrono::NaiveDate;
+use marts::clock::Clock;
+use marts::sandbox::world::{World, WorldOptions};
+use secrecy::SecretString;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tempfile::TempDir;
+
+/// Names a real server on which every test makes a database of its own; without it, the embedded one is used.
+const SERVER: &str = "MARTS_TEST_POSTGRES_URL";
+
+/// The last day that the simulated companies report.
+pub fn as_of() -> NaiveDate {
+    day("2026-01-20")
+}
+
+pub fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// A world and a folder that points at it. Use it on a multi-threaded runtime: the binary is waited for.
+pub struct Stage {
+    pub world: World,
+    pub folder: TempDir,
+    database: Option<(SecretString, String)>,
+}
+
+impl Stage {
+    pub async fn start() -> Stage {
+        Stage::with(WorldOptions::new(7, as_of(), Clock::system())).await
+    }
+
+    pub async fn with(options: WorldOptions) -> Stage {
+        marts::extract::http::install_crypto();
+        let world = World::start(options).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        world.write_config(folder.path()).unwrap();
+        let database = match std::env::var(SERVER) {
+            Err(_) => None,
+            Ok(url) => {
+                let name = format!("marts_night_{:016x}", rand::random::<u64>());
+                maintain(&url, &format!("create database {name}")).await;
+                let mut own = url::Url::from_str(&url).unwrap();
+                own.set_path(&name);
+                std::fs::write(folder.path().join("secrets/postgres-url"), own.as_str()).unwrap();
+                Some((SecretString::from(url), name))
+            }
+        };
+        let stage = Stage { world, folder, database };
+        if stage.database.is_some() {
+            stage.amend("[postgres]\nurl = \"file:secrets/postgres-url\"\n");
+            assert_eq!(stage.marts(&["migrate"]).status.code(), Some(0));
+        }
+        stage
+    }
+
+    pub fn is_embedded(&self) -> bool {
+        self.database.is_none()
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("marts.toml")
+    }
+
+    /// Adds to the configuration.
+    pub fn amend(&self, text: &str) {
+        let old = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), format!("{old}\n{text}")).unwrap();
+    }
+
+    /// Replaces text in the configuration.
+    pub fn reword(&self, from: &str, to: &str) {
+        let old = std::fs::read_to_string(self.config()).unwrap();
+        assert!(old.contains(from), "{from} is not in the configuration");
+        std::fs::write(self.config(), old.replace(from, to)).unwrap();
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_marts"));
+        command.arg("--config").arg(self.config()).args(arguments).stdin(Stdio::null());
+        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG").env_remove("MARTS_CONFIG");
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn marts(&self, arguments: &[&str]) -> Output {
+        tokio::task::block_in_place(|| self.command(arguments).output().unwrap())
+    }
+
+    /// Runs the binary, which must end with that code; returns what it wrote to stdout and to stderr.
+    pub fn ends(&self, arguments: &[&str], code: i32) -> (String, String) {
+        let Output { status, stdout, stderr } = self.marts(arguments);
+        let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert_eq!(status.code(), Some(code), "marts {arguments:?}\nstdout: {stdout}\nstderr: {stderr}");
+        (stdout, stderr)
+    }
+
+    /// The night of the simulated companies, with more arguments.
+    pub fn night(&self, arguments: &[&str], code: i32) -> (String, String) {
+        let as_of = as_of().to_string();
+        self.ends(&[&["run", "--as-of", &as_of], arguments].concat(), code)
+    }
+
+    /// Rows of an answer from Postgres, as text.
+    pub fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let (csv, _) = self.ends(&["postgres", "--format", "csv", sql], 0);
+        let lines = csv.lines().skip(1);
+        lines.map(|line| line.split(',').map(str::to_owned).collect()).collect()
+    }
+
+    /// The one value of an answer from Postgres.
+    pub fn value(&self, sql: &str) -> String {
+        self.rows(sql).swap_remove(0).swap_remove(0)
+    }
+
+    /// Everything below the landing zone, by path.
+    pub fn staged(&self) -> Vec<PathBuf> {
+        let mut found = files(&self.folder.path().join("staging"));
+        found.retain(|path| !path.components().any(|part| part.as_os_str().to_string_lossy().starts_with(".tmp-")));
+        found
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some((url, name)) = self.database.take() {
+            // Dropping is not async: a thread with a runtime of its own.
+            let dropping = move || {
+                use secrecy::ExposeSecret as _;
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(maintain(url.expose_secret(), &format!("drop database {name} with (force)")));
+            };
+            let _ = std::thread::spawn(dropping).join();
+        }
+    }
+}
+
+async fn maintain(url: &str, statement: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// All files below a folder, in order.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
