@@ -3,6 +3,7 @@
 mod financial;
 mod macros;
 mod model;
+mod oracle;
 mod query;
 mod refusals;
 mod sales;

@@ -4,5 +4,7 @@ mod business;
 mod cli;
 mod compute;
 mod config;
+mod night;
+mod quickbooks;
 mod softbase;
 mod tds;

@@ -122,7 +122,10 @@ async fn a_night_is_rebuilt_from_staging_without_asking_a_source() {
     let row = table.lines().find(|line| line.contains("mart_sales_daily")).unwrap();
     let cells: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(cells[3..6], ["0", "1", "44"], "inserted, updated, unchanged in {row}");
-    assert_eq!(sales_row(&stage, as_of())[8], stage.value("select total_revenue from mart_sales_daily where sales_date = '2026-01-20'"));
+    assert_eq!(
+        sales_row(&stage, as_of())[8],
+        stage.value("select total_revenue from mart_sales_daily where sales_date = '2026-01-20'")
+    );
     assert_eq!(stage.world.softbase.statements().len(), statements);
     assert_eq!(stage.world.quickbooks.log().len(), requests);
     let (_, error) = stage.ends(&["run", "etl_sales_daily", "--from-staging", "--as-of", "2025-06-30"], 1);
@@ -135,7 +138,8 @@ async fn a_range_restates_exactly_its_days() {
     stage.night(&["etl_sales_daily", "--from", "2025-02-27", "--to", "2025-03-02"], 0);
     let days = stage.rows("select sales_date from mart_sales_daily order by 1");
     assert_eq!(days.concat(), ["2025-02-27", "2025-02-28", "2025-03-01", "2025-03-02"]);
-    let found = stage.rows("select sales_date, total_revenue, total_invoices, open_work_orders from mart_sales_daily order by 1");
+    let found = stage
+        .rows("select sales_date, total_revenue, total_invoices, open_work_orders from mart_sales_daily order by 1");
     for row in found {
         let expected = sales_row(&stage, day(&row[0]));
         assert_eq!(row, [&expected[0], &expected[8], &expected[13], &expected[14]].map(Clone::clone));
@@ -150,7 +154,8 @@ async fn excluded_customers_branches_and_months_are_left_out() {
     let stage = Stage::start().await;
     let dealer = &stage.world.dealer;
     let invoice = dealer.invoices.iter().rfind(|invoice| !invoice.bill_to.trim().is_empty()).unwrap();
-    let exclusions = Exclusions { customers: vec![invoice.bill_to.trim().to_lowercase()], branches: vec![invoice.sale_branch] };
+    let exclusions =
+        Exclusions { customers: vec![invoice.bill_to.trim().to_lowercase()], branches: vec![invoice.sale_branch] };
     stage.reword(
         "schema = \"ben002\"",
         &format!(

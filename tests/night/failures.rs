@@ -1,0 +1,179 @@
+//! Nights that go wrong: what fails fails alone, says why, and leaves everything as it was.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use marts::sandbox::http::{Fault, FaultPlan, Reply};
+use marts::sandbox::tds::{self, Break, SqlError, StatementFault};
+
+use super::stage::{Stage, as_of};
+
+/// Few tries and no waits, so that giving up takes no time.
+const IMPATIENT: &str = "[limits]\ntries = 2\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\nhttp_timeout_secs = 2\n";
+
+fn everything(stage: &Stage) -> (Vec<Vec<String>>, Vec<Vec<String>>, Vec<std::path::PathBuf>, String) {
+    (
+        stage.rows("select * from mart_sales_daily order by id"),
+        stage.rows("select * from mart_financial_metrics order by id"),
+        stage.staged(),
+        stage.value("select count(*) from etl_changes"),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_fails_leaves_the_mart_and_the_winners_as_they_were() {
+    let stage = Stage::start().await;
+    stage.amend(IMPATIENT);
+    stage.night(&[], 0);
+    let before = everything(&stage);
+
+    let http = |fault: Fault| FaultPlan::new().on("GET *", .., fault);
+    let bad_days: Vec<(&str, FaultPlan, &str)> = vec![
+        ("500", http(Fault::reply(Reply::json(500, "{}"))), "500 Internal Server Error, gave up after 2 tries"),
+        ("429", http(Fault::reply(Reply::json(429, "{}"))), "429 Too Many Requests, gave up after 2 tries"),
+        ("cut", http(Fault::CutBody(40)), "gave up after 2 tries"),
+        ("empty", http(Fault::empty()), "gave up after 2 tries"),
+        ("null", http(Fault::null()), "gave up after 2 tries"),
+        ("reset", http(Fault::Reset), "gave up after 2 tries"),
+        ("stall", http(Fault::Stall), "gave up after 2 tries"),
+    ];
+    for (name, faults, said) in bad_days {
+        stage.world.quickbooks.set_faults(faults);
+        let (table, _) = stage.night(&["etl_quickbooks_financial"], 1);
+        assert!(table.contains("FAILED") && table.contains(said), "{name}: {table}");
+        assert_eq!(everything(&stage), before, "{name}");
+    }
+    stage.world.quickbooks.set_faults(FaultPlan::new());
+
+    // Rows that end in an error are no rows.
+    let broken = StatementFault::AfterRows(100, Break::Error(SqlError::known(1205)));
+    stage.world.softbase.set_faults(tds::FaultPlan::one(tds::Fault::statement("InvoiceReg", broken).times(99)));
+    let (table, _) = stage.night(&["etl_sales_daily"], 1);
+    assert!(table.contains("pulling softbase_invoices"), "{table}");
+    assert_eq!(everything(&stage), before);
+    let reason = stage.value("select error from etl_runs where status = 'failed' and job = 'etl_sales_daily'");
+    assert!(reason.contains("etl_sales_daily/bennett 2026-01-20"), "{reason}");
+    assert_eq!(stage.value("select count(*) from etl_runs where status = 'running'"), "0");
+
+    // The same night with one of the two broken is published in part.
+    stage.world.softbase.set_faults(tds::FaultPlan::default());
+    stage.world.quickbooks.set_faults(http(Fault::reply(Reply::json(500, "{}"))));
+    let (table, _) = stage.night(&[], 3);
+    assert!(table.contains("1 of 2 marts published"), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_that_pass_are_outlived() {
+    let stage = Stage::start().await;
+    stage.amend("[limits]\ntries = 4\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\n");
+    let plan = FaultPlan::new()
+        .on("GET */reports/ProfitAndLoss", 1..=1, Fault::reply(Reply::json(503, "{}")))
+        .on("GET */reports/BalanceSheet", 1..=1, Fault::CutBody(100))
+        .on("GET */reports/CashFlow", 1..=1, Fault::null());
+    stage.world.quickbooks.set_faults(plan);
+    let fault = |text: &str, broken: Break| tds::Fault::statement(text, StatementFault::AfterRows(50, broken));
+    let plan = tds::FaultPlan::one(fault("InvoiceReg", Break::Reset)).and(fault("[WO]", Break::Close));
+    stage.world.softbase.set_faults(plan);
+    let (table, _) = stage.night(&[], 0);
+    assert!(table.contains("2 of 2 marts published"), "{table}");
+    let invoices = stage
+        .ends(&["query", "--format", "csv", "select count(*) - count(distinct invoice_no) from softbase_invoices"], 0);
+    assert_eq!(invoices.0.lines().nth(1), Some("0"), "nothing was landed twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_without_credentials_fails_alone() {
+    let stage = Stage::start().await;
+    std::fs::remove_file(stage.folder.path().join("secrets/softbase-password")).unwrap();
+    let (table, _) = stage.night(&[], 3);
+    assert!(table.contains("softbase-password"), "{table}");
+    assert_eq!(stage.value("select count(*) from mart_sales_daily"), "0");
+    assert_eq!(stage.value("select count(*) from mart_financial_metrics"), "14");
+    let (checked, _) = stage.ends(&["check"], 2);
+    assert!(checked.contains("softbase-password"), "{checked}");
+    let wrong = stage.folder.path().join("secrets/softbase-password");
+    std::fs::write(wrong, "not-the-password").unwrap();
+    let (table, _) = stage.night(&["etl_sales_daily"], 1);
+    assert!(table.contains("18456") || table.to_lowercase().contains("login"), "{table}");
+    assert!(!table.contains("not-the-password"), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_is_told_who_holds_the_mart() {
+    let stage = Stage::start().await;
+    // The first run waits in the middle of a pull.
+    let slow = tds::Fault::statement("InvoiceReg", StatementFault::Delay(Duration::from_secs(6)));
+    stage.world.softbase.set_faults(tds::FaultPlan::one(slow));
+    let as_of = as_of().to_string();
+    let mut first = stage
+        .command(&["run", "etl_sales_daily", "--as-of", &as_of])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while !stage.world.softbase.statements().iter().any(|sql| sql.contains("InvoiceReg]")) {
+        assert!(began.elapsed() < Duration::from_secs(30), "the first run never asked");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let output = stage.marts(&["run", "etl_sales_daily", "--as-of", &as_of]);
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    if stage.is_embedded() {
+        assert!(said.contains(&format!("in use by process {}", first.id())), "{said}");
+    } else {
+        assert!(said.contains("is being filled by another run: marts"), "{said}");
+    }
+    let ended = tokio::task::block_in_place(|| first.wait()).unwrap();
+    assert_eq!(ended.code(), Some(0), "the first run is not disturbed");
+    assert_eq!(stage.value("select count(*) from mart_sales_daily"), "45");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_killed_leaves_nothing_but_what_the_next_one_sweeps() {
+    let stage = Stage::start().await;
+    stage.night(&[], 0);
+    let before = everything(&stage);
+    let stall = StatementFault::AfterRows(10, Break::Stall(Duration::from_secs(60)));
+    stage.world.softbase.set_faults(tds::FaultPlan::one(tds::Fault::statement("InvoiceReg", stall)));
+    let as_of = as_of().to_string();
+    let mut run = stage.command(&["run", "etl_sales_daily", "--as-of", &as_of]).stderr(Stdio::null()).spawn().unwrap();
+    let staging = stage.folder.path().join("staging");
+    let half = |stage: &Stage| super::stage::files(&staging).len() > stage.staged().len();
+    let began = Instant::now();
+    while !half(&stage) {
+        assert!(began.elapsed() < Duration::from_secs(30), "the run never landed anything");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(half(&stage), "the kill came too late");
+    assert_eq!(everything(&stage), before);
+    stage.world.softbase.set_faults(tds::FaultPlan::default());
+    stage.night(&["etl_sales_daily"], 0);
+    assert!(!half(&stage), "what was cut short is swept");
+    assert_eq!(stage.rows("select * from mart_sales_daily order by id"), before.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_mistakes_end_with_2_and_one_line() {
+    let stage = Stage::start().await;
+    for (arguments, said) in [
+        (vec!["run", "--org", "vitall"], "vitall"),
+        (vec!["run", "etl_nothing"], "etl_nothing"),
+        (vec!["run", "--as-of", "2026-02-30"], "2026-02-30"),
+        (vec!["run", "--from", "2026-01-02", "--to", "2026-01-01"], "before"),
+        (vec!["run", "--as-of", "2999-01-01"], "2999-01-01"),
+        (vec!["run", "etl_sales_daily", "--org", "vital"], "nothing to do"),
+        (vec!["show", "20000101"], "no run"),
+        (vec!["query", "copy (select 1) to 'x.csv'"], "SELECT"),
+        (vec!["sql", "etl_sales_daily", "--org", "vital"], "connector"),
+    ] {
+        let (_, error) = stage.ends(&arguments, 2);
+        assert!(error.contains(said), "{arguments:?}: {error}");
+    }
+    stage.reword("timezone", "tmezone");
+    let (_, error) = stage.ends(&["run"], 2);
+    assert!(error.contains("tmezone") && error.contains("did you mean"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}

@@ -1,0 +1,98 @@
+//! No secret is ever seen: neither those of the configuration, nor those that a source hands out.
+
+use std::collections::BTreeSet;
+
+use marts::sandbox::http::{Fault, FaultPlan, Reply};
+
+use super::stage::{Stage, as_of, files};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_found_in_anything_that_is_written() {
+    let stage = Stage::start().await;
+    stage.amend("[limits]\ntries = 2\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\n");
+    let as_of = as_of().to_string();
+    let mut said = Vec::new();
+    let mut run = |arguments: &[&str]| {
+        let all = [&["-vv", "run", "--as-of", as_of.as_str()], arguments].concat();
+        // The loudest anyone can make it.
+        let mut command = stage.command(&all);
+        command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1");
+        let output = tokio::task::block_in_place(|| command.output().unwrap());
+        said.extend([output.stdout, output.stderr]);
+        output.status.code()
+    };
+    assert_eq!(run(&[]), Some(0));
+    assert_eq!(run(&["--json"]), Some(0));
+    // Answers of every kind that quote what was sent: refusals, faults, and pages that are no answers.
+    stage.world.quickbooks.expire_access_tokens();
+    assert_eq!(run(&[]), Some(0));
+    for fault in [Fault::reply(Reply::json(400, "{\"Fault\": {}}")), Fault::CutBody(10), Fault::Reset] {
+        stage.world.quickbooks.set_faults(FaultPlan::new().on("*", .., fault));
+        assert_eq!(run(&["etl_quickbooks_financial"]), Some(1));
+    }
+    stage.world.quickbooks.set_faults(FaultPlan::new());
+    let password = stage.folder.path().join("secrets/softbase-password");
+    let right = std::fs::read_to_string(&password).unwrap();
+    std::fs::write(&password, "planted-wrong-password").unwrap();
+    assert_eq!(run(&["etl_sales_daily"]), Some(1));
+    std::fs::write(&password, &right).unwrap();
+
+    let mut secrets: BTreeSet<String> = BTreeSet::from(["planted-wrong-password".into()]);
+    for path in files(&stage.folder.path().join("secrets")) {
+        // The client's id is no secret, and a database's URL is looked for by its password.
+        if !path.ends_with("quickbooks-client-id") && !path.ends_with("postgres-url") {
+            secrets.insert(std::fs::read_to_string(path).unwrap());
+        }
+    }
+    // What went over the wire: access tokens, and refresh tokens old and new.
+    for request in stage.world.quickbooks.log() {
+        let authorization = request.request.header("authorization").unwrap_or_default();
+        secrets.extend(authorization.split_once(' ').map(|(_, value)| value.to_owned()));
+        secrets.extend(request.request.form("refresh_token"));
+    }
+    assert!(secrets.len() >= 8, "access tokens, refresh tokens and the configured secrets: {}", secrets.len());
+
+    let tables =
+        ["etl_runs", "etl_changes", "organizations", "mart_sales_daily", "mart_financial_metrics", "oauth_tokens"];
+    for table in tables {
+        let (rows, _) = stage.ends(&["postgres", "--format", "csv", &format!("select * from {table}")], 0);
+        assert!(rows.lines().count() > 1, "{table} is empty");
+        said.push(rows.into_bytes());
+    }
+    for arguments in
+        [vec!["runs", "--json"], vec!["check"], vec!["sql", "etl_sales_daily", "--org", "bennett", "--as-of", &as_of]]
+    {
+        let output = stage.marts(&arguments);
+        said.extend([output.stdout, output.stderr]);
+    }
+    let heaps: usize = said.iter().map(Vec::len).sum();
+    assert!(heaps > 100_000, "the runs were made loud");
+    for secret in &secrets {
+        for text in &said {
+            assert!(!contains(text, secret), "a secret was written out: {}", around(text, secret));
+        }
+        for path in files(stage.folder.path()) {
+            if path.starts_with(stage.folder.path().join("secrets")) {
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(!contains(&bytes, secret), "a secret is in {}: {}", path.display(), around(&bytes, secret));
+        }
+    }
+    // Parquet is compressed: the pages are looked at unpacked.
+    let (pages, _) = stage.ends(&["query", "--format", "csv", "select * from quickbooks_cash_flow"], 0);
+    for secret in &secrets {
+        assert!(!pages.contains(secret.as_str()));
+    }
+}
+
+fn contains(text: &[u8], secret: &str) -> bool {
+    text.windows(secret.len()).any(|window| window == secret.as_bytes())
+}
+
+/// The neighbourhood of a find, without the find.
+fn around(text: &[u8], secret: &str) -> String {
+    let at = text.windows(secret.len()).position(|window| window == secret.as_bytes()).unwrap_or_default();
+    let before = &text[at.saturating_sub(120)..at];
+    String::from_utf8_lossy(before).into_owned()
+}
