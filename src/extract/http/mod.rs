@@ -50,6 +50,8 @@ pub trait Credentials: Send + Sync {
 #[derive(Clone)]
 pub struct HttpClient {
     client: reqwest::Client,
+    /// For hosts of this machine, which no proxy of the environment can reach.
+    loopback: reqwest::Client,
     clock: Clock,
     tries: u16,
     timeout: Duration,
@@ -75,17 +77,20 @@ impl HttpClient {
     pub fn new(limits: &Limits, clock: Clock) -> Result<Self> {
         install_crypto();
         let timeout = Duration::from_secs(limits.http_timeout_secs.max(1));
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("marts/", env!("CARGO_PKG_VERSION")))
-            .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(20)))
-            // An API that redirects is a login page or a proxy; a token must not travel there.
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .build()
-            .context("setting up the HTTP client")?;
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("marts/", env!("CARGO_PKG_VERSION")))
+                .timeout(timeout)
+                .connect_timeout(timeout.min(Duration::from_secs(20)))
+                // An API that redirects is a login page or a proxy; a token must not travel there.
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+        };
+        let client = builder().build().context("setting up the HTTP client")?;
+        let loopback = builder().no_proxy().build().context("setting up the HTTP client")?;
         Ok(HttpClient {
             client,
+            loopback,
             clock,
             tries: limits.tries.max(1),
             timeout,
@@ -179,7 +184,8 @@ impl HttpClient {
         second_chances: &AtomicU32,
     ) -> Result<Answer, Failed> {
         let request = request.try_clone().ok_or_else(|| Failed::never("the request's body cannot be sent twice"))?;
-        let answer = self.client.execute(request).await.map_err(|error| self.transport(error))?;
+        let client = if is_loopback(request.url()) { &self.loopback } else { &self.client };
+        let answer = client.execute(request).await.map_err(|error| self.transport(error))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.map_err(|error| self.transport(error))?;
         let answer = Answer { status, headers, body, fetched_at: self.clock.now() };
@@ -236,6 +242,15 @@ pub fn get(url: Url, accept: &'static str) -> Request {
     let mut request = Request::new(Method::GET, url);
     request.headers_mut().insert(reqwest::header::ACCEPT, HeaderValue::from_static(accept));
     request
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn up_to(longest: Duration) -> Duration {

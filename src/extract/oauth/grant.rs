@@ -81,7 +81,7 @@ pub(super) async fn refresh(http: &HttpClient, client: &OAuthClient, token: &Sec
         .set_auth_type(AuthType::BasicAuth)
         .set_token_uri(token_url)
         .exchange_refresh_token(&token)
-        .request_async(&Sender(http))
+        .request_async(&Sender { http, to_intuit: true })
         .await
         .map_err(denied)?;
     let secret = |token: &RefreshToken| SecretString::from(token.secret().clone());
@@ -112,7 +112,7 @@ pub async fn client_credentials(
         .set_token_uri(token_url)
         .exchange_client_credentials()
         .add_scope(Scope::new(scope.to_owned()))
-        .request_async(&Sender(http))
+        .request_async(&Sender { http, to_intuit: false })
         .await
         .map_err(|error| match denied(error) {
             Denied::InvalidGrant => anyhow!("the token endpoint answered invalid_grant"),
@@ -135,7 +135,10 @@ impl std::error::Error for SendError {}
 
 /// Our client as the `oauth2` crate wants one. A closure would do, but its future is not general enough over lifetimes
 /// to be sent between threads.
-struct Sender<'a>(&'a HttpClient);
+struct Sender<'a> {
+    http: &'a HttpClient,
+    to_intuit: bool,
+}
 
 impl<'c> AsyncHttpClient<'c> for Sender<'_> {
     type Error = SendError;
@@ -145,8 +148,10 @@ impl<'c> AsyncHttpClient<'c> for Sender<'_> {
         Box::pin(async move {
             let mut request =
                 reqwest::Request::try_from(request).map_err(|error| SendError(error.without_url().into()))?;
-            request.headers_mut().insert(ASK_FOR_HARD_EXPIRY, HeaderValue::from_static("true"));
-            let answer = self.0.send(&request, &classify).await.map_err(SendError)?;
+            if self.to_intuit {
+                request.headers_mut().insert(ASK_FOR_HARD_EXPIRY, HeaderValue::from_static("true"));
+            }
+            let answer = self.http.send(&request, &classify).await.map_err(SendError)?;
             let mut response = HttpResponse::new(answer.body.to_vec());
             *response.status_mut() = answer.status;
             *response.headers_mut() = answer.headers;
@@ -174,17 +179,30 @@ fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
 /// Turns the crate's errors into lines of ours. Its own hold the body.
 fn denied(error: RequestTokenError<SendError, BasicErrorResponse>) -> Denied {
     Denied::Other(match error {
-        RequestTokenError::ServerResponse(answer) => match answer.error() {
-            BasicErrorResponseType::InvalidGrant => return Denied::InvalidGrant,
-            BasicErrorResponseType::InvalidClient => anyhow!(
-                "the token endpoint answered invalid_client: the client id or the client secret is wrong, or was replaced"
-            ),
-            code => anyhow!("the token endpoint answered {}", code.as_ref()),
-        },
+        RequestTokenError::ServerResponse(answer) => {
+            let code = match answer.error_description().and_then(|why| azure_code(why)) {
+                Some(azure) => format!("{} ({azure})", answer.error().as_ref()),
+                None => answer.error().as_ref().to_owned(),
+            };
+            match answer.error() {
+                BasicErrorResponseType::InvalidGrant => return Denied::InvalidGrant,
+                BasicErrorResponseType::InvalidClient => anyhow!(
+                    "the token endpoint answered {code}: the client id or the client secret is wrong, or was replaced"
+                ),
+                _ => anyhow!("the token endpoint answered {code}"),
+            }
+        }
         RequestTokenError::Request(error) => error.0,
         RequestTokenError::Parse(error, _) => {
             anyhow!("the token endpoint answered something else than a token (at {:?})", error.path().to_string())
         }
         RequestTokenError::Other(reason) => anyhow!("the token endpoint: {reason}"),
     })
+}
+
+/// `AADSTS7000215`: what to look up. The rest of Azure AD's descriptions may name people and applications.
+fn azure_code(description: &str) -> Option<&str> {
+    let code = &description[description.find("AADSTS")?..];
+    let end = code.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(code.len());
+    Some(&code[..end])
 }

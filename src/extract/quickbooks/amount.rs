@@ -50,7 +50,34 @@ fn without_separators(whole: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(amount in -999_999_999_999_999_999_i64..=999_999_999_999_999_999) {
+            let (whole, cents_of_it) = (amount.unsigned_abs() / 100, amount.unsigned_abs() % 100);
+            let sign = if amount < 0 { "-" } else { "" };
+            prop_assert_eq!(cents(&format!("{sign}{whole}.{cents_of_it:02}")), Ok(Some(amount)));
+            let digits = whole.to_string();
+            let mut grouped = String::new();
+            for (index, digit) in digits.chars().enumerate() {
+                if index > 0 && (digits.len() - index) % 3 == 0 {
+                    grouped.push(',');
+                }
+                grouped.push(digit);
+            }
+            let exported = format!("{grouped}.{cents_of_it:02}");
+            let exported = if amount < 0 { format!("({exported})") } else { exported };
+            prop_assert_eq!(cents(&exported), Ok(Some(amount)));
+        }
+
+        #[test]
+        fn no_text_is_too_odd_to_be_refused(text in any::<String>()) {
+            let _ = cents(&text);
+        }
+    }
 
     #[test]
     fn amounts_are_read_to_the_cent() {

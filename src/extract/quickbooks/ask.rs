@@ -191,3 +191,41 @@ pub(super) fn undated(report: &Report) -> Option<usize> {
     only(money().filter(|(_, column)| !column.total).map(|(index, _)| index).collect())
         .or_else(|| only(money().map(|(index, _)| index).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datasets::{Connector, DATASETS};
+
+    #[test]
+    fn every_quickbooks_dataset_is_a_report() {
+        for dataset in DATASETS.iter().filter(|dataset| dataset.connector == Connector::QuickBooks) {
+            Kind::of(dataset).unwrap();
+        }
+    }
+
+    #[test]
+    fn months_are_grouped_by_six_and_end_with_the_day_reported() {
+        let dataset = crate::datasets::dataset("quickbooks_cash_flow").unwrap();
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let months = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Partition>>();
+        let ranges = |wanted: &[&str], as_of: &str| -> Vec<(String, String)> {
+            let asks = asks(dataset, &months(wanted), day(as_of)).unwrap();
+            asks.iter().map(|ask| (ask.range(), ask.end.to_string())).collect()
+        };
+        let range = |range: &str, end: &str| (range.to_owned(), end.to_owned());
+        assert_eq!(ranges(&["2024-02"], "2024-02-29"), [range("2024-02", "2024-02-29")]);
+        assert_eq!(ranges(&["2026-01", "2025-12"], "2026-01-01"), [range("2025-12 to 2026-01", "2026-01-01")]);
+        let seven = ["2025-07", "2025-08", "2025-09", "2025-10", "2025-11", "2025-12", "2026-01"];
+        assert_eq!(
+            ranges(&seven, "2026-03-09"),
+            [range("2025-07 to 2025-12", "2025-12-31"), range("2026-01", "2026-01-31")]
+        );
+        assert_eq!(
+            ranges(&["2025-01", "2025-03", "2025-03"], "2026-01-20"),
+            [range("2025-01", "2025-01-31"), range("2025-03", "2025-03-31")]
+        );
+        assert!(asks(dataset, &months(&["2026-02"]), day("2026-01-31")).is_err());
+        assert!(asks(dataset, &months(&["2026-01-05"]), day("2026-01-31")).is_err());
+    }
+}
