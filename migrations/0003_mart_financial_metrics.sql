@@ -1,4 +1,4 @@
--- Monthly financial summary, a row per organisation and calendar month. Amounts in the organisations currency.
+-- Monthly financial summary, a row per organisation and calendar month. Amounts in the organisation's currency.
 -- Columns, types, defaults and key are the specification's; meanings are comments in the catalog.
 
 create table mart_financial_metrics (
@@ -35,7 +35,7 @@ grant select on mart_financial_metrics to marts_reader, marts_admin;
 grant select, insert, update on mart_financial_metrics to marts_loader;
 grant usage on sequence mart_financial_metrics_id_seq to marts_loader;
 
-comment on table mart_financial_metrics is 'Monthly financial summary, a row per organisation and calendar month. Amounts in the organisations currency. Source: QuickBooks.';
+comment on table mart_financial_metrics is 'Monthly financial summary, a row per organisation and calendar month. Amounts in the organisation''s currency. Source: QuickBooks.';
 comment on column mart_financial_metrics.id is 'Surrogate key; survives restatements.';
 comment on column mart_financial_metrics.org_id is 'The organisation the row belongs to; row-level security hangs on it.';
 comment on column mart_financial_metrics.year is 'Calendar year.';

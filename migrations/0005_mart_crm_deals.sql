@@ -1,4 +1,4 @@
--- Deals of the CRM as they stood at the end of a day, a row per organisation and day. Amounts in the organisations currency.
+-- Deals of the CRM as they stood at the end of a day, a row per organisation and day. Amounts in the organisation's currency.
 -- Columns, types, defaults and key are the specification's; meanings are comments in the catalog.
 
 create table mart_crm_deals (
@@ -29,7 +29,7 @@ grant select on mart_crm_deals to marts_reader, marts_admin;
 grant select, insert, update on mart_crm_deals to marts_loader;
 grant usage on sequence mart_crm_deals_id_seq to marts_loader;
 
-comment on table mart_crm_deals is 'Deals of the CRM as they stood at the end of a day, a row per organisation and day. Amounts in the organisations currency. Source: HubSpot.';
+comment on table mart_crm_deals is 'Deals of the CRM as they stood at the end of a day, a row per organisation and day. Amounts in the organisation''s currency. Source: HubSpot.';
 comment on column mart_crm_deals.id is 'Surrogate key; survives restatements.';
 comment on column mart_crm_deals.org_id is 'The organisation the row belongs to; row-level security hangs on it.';
 comment on column mart_crm_deals.snapshot_date is 'The local day the figures are as of.';
@@ -37,9 +37,9 @@ comment on column mart_crm_deals.total_deals is 'Deals.';
 comment on column mart_crm_deals.open_deals is 'Deals in a stage that is not closed.';
 comment on column mart_crm_deals.won_deals is 'Deals in a closed stage of probability 1.';
 comment on column mart_crm_deals.lost_deals is 'Deals in any other closed stage.';
-comment on column mart_crm_deals.total_pipeline_value is 'Sum of the open deals amounts.';
-comment on column mart_crm_deals.won_value is 'Sum of the won deals amounts.';
-comment on column mart_crm_deals.lost_value is 'Sum of the lost deals amounts.';
+comment on column mart_crm_deals.total_pipeline_value is 'Sum of the open deals'' amounts.';
+comment on column mart_crm_deals.won_value is 'Sum of the won deals'' amounts.';
+comment on column mart_crm_deals.lost_value is 'Sum of the lost deals'' amounts.';
 comment on column mart_crm_deals.average_deal_size is 'won_value over won_deals; 0 when there are none.';
 comment on column mart_crm_deals.deals_by_stage is 'Object keyed by stage id: {label, pipeline, is_closed, count, value}.';
 comment on column mart_crm_deals.source_system is 'The system the numbers came from.';

@@ -1,4 +1,4 @@
--- Invoiced revenue and work orders of a day, a row per organisation and day. Amounts in the organisations currency, without sales tax.
+-- Invoiced revenue and work orders of a day, a row per organisation and day. Amounts in the organisation's currency, without sales tax.
 -- Columns, types, defaults and key are the specification's; meanings are comments in the catalog.
 
 create table mart_sales_daily (
@@ -37,7 +37,7 @@ grant select on mart_sales_daily to marts_reader, marts_admin;
 grant select, insert, update on mart_sales_daily to marts_loader;
 grant usage on sequence mart_sales_daily_id_seq to marts_loader;
 
-comment on table mart_sales_daily is 'Invoiced revenue and work orders of a day, a row per organisation and day. Amounts in the organisations currency, without sales tax. Source: Softbase.';
+comment on table mart_sales_daily is 'Invoiced revenue and work orders of a day, a row per organisation and day. Amounts in the organisation''s currency, without sales tax. Source: Softbase.';
 comment on column mart_sales_daily.id is 'Surrogate key; survives restatements.';
 comment on column mart_sales_daily.org_id is 'The organisation the row belongs to; row-level security hangs on it.';
 comment on column mart_sales_daily.sales_date is 'The day.';

@@ -1,4 +1,4 @@
--- The rental fleet as it stood at the end of a day, a row per organisation and day. Amounts in the organisations currency.
+-- The rental fleet as it stood at the end of a day, a row per organisation and day. Amounts in the organisation's currency.
 -- Columns, types, defaults and key are the specification's; meanings are comments in the catalog.
 
 create table mart_rental_fleet (
@@ -32,7 +32,7 @@ grant select on mart_rental_fleet to marts_reader, marts_admin;
 grant select, insert, update on mart_rental_fleet to marts_loader;
 grant usage on sequence mart_rental_fleet_id_seq to marts_loader;
 
-comment on table mart_rental_fleet is 'The rental fleet as it stood at the end of a day, a row per organisation and day. Amounts in the organisations currency. Source: Softbase.';
+comment on table mart_rental_fleet is 'The rental fleet as it stood at the end of a day, a row per organisation and day. Amounts in the organisation''s currency. Source: Softbase.';
 comment on column mart_rental_fleet.id is 'Surrogate key; survives restatements.';
 comment on column mart_rental_fleet.org_id is 'The organisation the row belongs to; row-level security hangs on it.';
 comment on column mart_rental_fleet.snapshot_date is 'The local day the figures are as of.';

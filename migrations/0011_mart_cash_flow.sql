@@ -1,4 +1,4 @@
--- Cash and cash flow of a month by the indirect method, a row per organisation and calendar month. Amounts in the organisations currency.
+-- Cash and cash flow of a month by the indirect method, a row per organisation and calendar month. Amounts in the organisation's currency.
 -- Columns, types, defaults and key are the specification's; meanings are comments in the catalog.
 
 create table mart_cash_flow (
@@ -32,7 +32,7 @@ grant select on mart_cash_flow to marts_reader, marts_admin;
 grant select, insert, update on mart_cash_flow to marts_loader;
 grant usage on sequence mart_cash_flow_id_seq to marts_loader;
 
-comment on table mart_cash_flow is 'Cash and cash flow of a month by the indirect method, a row per organisation and calendar month. Amounts in the organisations currency. Source: The general ledger of Softbase.';
+comment on table mart_cash_flow is 'Cash and cash flow of a month by the indirect method, a row per organisation and calendar month. Amounts in the organisation''s currency. Source: The general ledger of Softbase.';
 comment on column mart_cash_flow.id is 'Surrogate key; survives restatements.';
 comment on column mart_cash_flow.org_id is 'The organisation the row belongs to; row-level security hangs on it.';
 comment on column mart_cash_flow.year is 'Calendar year.';

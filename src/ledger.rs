@@ -1,212 +1,256 @@
-//! The run ledger `etl_runs`: how each job of each run ended, for each organisation.
+//! The run ledger `etl_runs`: how each job of each run ended, for each organisation. Its times are the database's.
 
-use anyhow::{Context, Result};
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use std::fmt;
+
+use anyhow::{Context, Result, ensure};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
-use sqlx::{FromRow, PgConnection};
+use sqlx::postgres::PgConnection;
+use sqlx::{FromRow, Postgres, Transaction, query, query_as};
 
-use crate::jobs::Job;
-use crate::postgres::{Organization, as_admin, as_loader};
+use crate::postgres::{as_admin, as_loader, as_reader};
 
-/// How a job ended, as `etl_runs.status` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunStatus {
-    Running,
-    Success,
-    /// Some rows are published, the audit held the others.
-    Partial,
-    Held,
-    Failed,
+/// One invocation of `marts run`: shared by all of its jobs and organisations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunId(String);
+
+impl RunId {
+    /// The start in UTC, so that runs sort by it, and a random tail, so that no two are alike.
+    pub fn new(now: DateTime<Utc>) -> RunId {
+        RunId(format!("{}-{:08x}", now.format("%Y%m%dT%H%M%SZ"), rand::random::<u32>()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-impl RunStatus {
-    /// As the table has it.
+impl From<String> for RunId {
+    fn from(text: String) -> RunId {
+        RunId(text)
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// How a run of a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Running,
+    Success,
+    Failed,
+    /// The audit kept all of the old rows.
+    Held,
+    /// The audit kept some of the old rows.
+    Partial,
+    Skipped,
+}
+
+impl Status {
+    /// As the ledger has it.
     pub fn name(self) -> &'static str {
         match self {
-            RunStatus::Running => "running",
-            RunStatus::Success => "success",
-            RunStatus::Partial => "partial",
-            RunStatus::Held => "held",
-            RunStatus::Failed => "failed",
+            Status::Running => "running",
+            Status::Success => "success",
+            Status::Failed => "failed",
+            Status::Held => "held",
+            Status::Partial => "partial",
+            Status::Skipped => "skipped",
         }
     }
 }
 
-/// A row of the ledger on its way there.
+/// A job that begins, for one organisation.
 #[derive(Debug, Clone)]
-pub struct JobRun {
-    pub run_id: String,
+pub struct Started<'a> {
+    pub run: &'a RunId,
     pub org_id: i32,
-    pub job: &'static str,
-    pub mart: &'static str,
+    pub job: &'a str,
+    pub mart: &'a str,
     pub as_of: NaiveDate,
-    /// First day of the first and last day of the last period restated.
+    /// First and last day of the periods to restate; none when there are none.
     pub periods: Option<(NaiveDate, NaiveDate)>,
-    pub status: RunStatus,
-    pub started_at: DateTime<Utc>,
-    pub finished_at: Option<DateTime<Utc>>,
-    pub rows_landed: u64,
-    pub rows_inserted: u64,
-    pub rows_updated: u64,
-    pub rows_unchanged: u64,
+}
+
+/// How a job ended. Its counts are the publish's to tell.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    pub job: String,
+    pub status: Status,
+    pub rows_landed: Option<i64>,
     pub error: Option<String>,
+    /// Pulls with their checksums, durations, warnings: an object.
     pub detail: Value,
 }
 
-impl JobRun {
-    /// A job that begins.
-    pub fn started(
-        run_id: &str,
-        org: &Organization,
-        job: &Job,
-        as_of: Option<NaiveDate>,
-        now: DateTime<Utc>,
-    ) -> JobRun {
-        JobRun {
-            run_id: run_id.to_owned(),
-            org_id: org.id,
-            job: job.name,
-            mart: job.mart,
-            as_of,
-            periods: None,
-            status: RunStatus::Running,
-            started_at: now,
-            finished_at: None,
-            rows_landed: 0,
-            rows_inserted: 0,
-            rows_updated: 0,
-            rows_unchanged: 0,
-            error: None,
-            detail: Value::Object(serde_json::Map::new()),
-        }
-    }
-
-    /// The job, ended.
-    pub fn finished(self, status: RunStatus, error: Option<String>, now: DateTime<Utc>) -> JobRun {
-        JobRun { status, error, finished_at: Some(now), ..self }
-    }
+/// Rows that a publish wrote, or found as they were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub inserted: i64,
+    pub updated: i64,
+    pub unchanged: i64,
 }
 
-/// Writes down that a job begins.
-pub async fn start(connection: &mut PgConnection, run: &JobRun) -> Result<()> {
-    finish(connection, run).await
-}
-
-/// Writes down how a job ended, in a transaction of its own: for all that publishes nothing.
-pub async fn finish(connection: &mut PgConnection, run: &JobRun) -> Result<()> {
-    let mut transaction = as_loader(connection, run.org_id).await?;
-    write(&mut transaction, run).await?;
-    transaction.commit().await.context("writing the run ledger")
-}
-
-/// Writes a row inside the caller's transaction, which must be the organisation's.
-pub(crate) async fn write(connection: &mut PgConnection, run: &JobRun) -> Result<()> {
-    let (first, last) = run.periods.unzip();
-    sqlx::query(
-        "insert into etl_runs (run_id, org_id, job, mart, as_of, first_period, last_period, status, started_at, finished_at,
-            rows_landed, rows_inserted, rows_updated, rows_unchanged, error, detail, tool_version)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-        on conflict (run_id, org_id, job) do update set
-            as_of = excluded.as_of, first_period = excluded.first_period, last_period = excluded.last_period,
-            status = excluded.status, finished_at = excluded.finished_at, rows_landed = excluded.rows_landed,
-            rows_inserted = excluded.rows_inserted, rows_updated = excluded.rows_updated,
-            rows_unchanged = excluded.rows_unchanged, error = excluded.error, detail = excluded.detail",
+/// Writes that a job runs, before it does anything.
+pub async fn start(connection: &mut PgConnection, started: &Started<'_>) -> Result<()> {
+    let context = || format!("writing the start of {} to the run ledger", started.job);
+    let mut transaction = as_loader(connection, started.org_id).await?;
+    query(
+        "insert into etl_runs (run_id, org_id, job, mart, as_of, status, first_period, last_period, tool_version)
+         values ($1, $2, $3, $4, $5, 'running', $6, $7, $8)",
     )
-    .bind(&run.run_id)
-    .bind(run.org_id)
-    .bind(run.job)
-    .bind(run.mart)
-    .bind(run.as_of)
-    .bind(first)
-    .bind(last)
-    .bind(run.status.name())
-    .bind(run.started_at)
-    .bind(run.finished_at)
-    .bind(run.rows_landed as i64)
-    .bind(run.rows_inserted as i64)
-    .bind(run.rows_updated as i64)
-    .bind(run.rows_unchanged as i64)
-    .bind(&run.error)
-    .bind(&run.detail)
+    .bind(started.run.as_str())
+    .bind(started.org_id)
+    .bind(started.job)
+    .bind(started.mart)
+    .bind(started.as_of)
+    .bind(started.periods.map(|(first, _)| first))
+    .bind(started.periods.map(|(_, last)| last))
     .bind(env!("CARGO_PKG_VERSION"))
-    .execute(connection)
+    .execute(&mut *transaction)
     .await
-    .context("writing the run ledger")?;
+    .with_context(context)?;
+    transaction.commit().await.with_context(context)
+}
+
+/// Writes how a job ended that published nothing: failed, held or skipped. One that published is written by
+/// [`crate::publish::publish`], in the same transaction as its rows.
+pub async fn finish(connection: &mut PgConnection, org_id: i32, run: &RunId, finished: &Finished) -> Result<()> {
+    let mut transaction = as_loader(connection, org_id).await?;
+    record(&mut transaction, org_id, run, finished, None).await?;
+    transaction.commit().await.context("writing to the run ledger")
+}
+
+/// Writes that a job failed, with the whole chain of the error in one line.
+pub async fn fail(
+    connection: &mut PgConnection,
+    org_id: i32,
+    run: &RunId,
+    job: &str,
+    error: &anyhow::Error,
+    detail: Value,
+) -> Result<()> {
+    let error = Some(format!("{error:#}"));
+    let finished = Finished { job: job.to_owned(), status: Status::Failed, rows_landed: None, error, detail };
+    finish(connection, org_id, run, &finished).await
+}
+
+/// The end of a job, inside a transaction of the caller's.
+pub(crate) async fn record(
+    transaction: &mut Transaction<'_, Postgres>,
+    org_id: i32,
+    run: &RunId,
+    finished: &Finished,
+    counts: Option<Counts>,
+) -> Result<()> {
+    let context = || format!("writing the end of {} to the run ledger", finished.job);
+    let done = query(
+        "update etl_runs set status = $4, finished_at = clock_timestamp(), rows_landed = $5, error = $6, detail = $7,
+             rows_inserted = $8, rows_updated = $9, rows_unchanged = $10
+         where run_id = $1 and org_id = $2 and job = $3 and status = 'running'",
+    )
+    .bind(run.as_str())
+    .bind(org_id)
+    .bind(&finished.job)
+    .bind(finished.status.name())
+    .bind(finished.rows_landed)
+    .bind(&finished.error)
+    .bind(&finished.detail)
+    .bind(counts.map(|counts| counts.inserted))
+    .bind(counts.map(|counts| counts.updated))
+    .bind(counts.map(|counts| counts.unchanged))
+    .execute(&mut **transaction)
+    .await
+    .with_context(context)?;
+    ensure!(
+        done.rows_affected() == 1,
+        "run {run} of {} is not running for organisation {org_id}: it was never started, or has ended",
+        finished.job
+    );
     Ok(())
 }
 
-/// Marks as failed what other runs left `running`: jobs whose process died. A run that still works holds the lock of
-/// its mart, so a job is only taken for dead when nobody holds it; and, should that be unknown, after a day.
-pub async fn sweep(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<u64> {
-    let orgs: Vec<(i32,)> = {
-        let mut transaction = as_admin(connection).await?;
-        sqlx::query_as("select distinct org_id from etl_runs where status = 'running' and started_at < $1")
-            .bind(now - TimeDelta::minutes(1))
-            .fetch_all(&mut *transaction)
-            .await?
-    };
-    let mut swept = 0;
-    for (org_id,) in orgs {
-        let mut transaction = as_loader(connection, org_id).await?;
-        let done = sqlx::query(
-            "update etl_runs set status = 'failed', finished_at = $1, error = 'its process ended without a word'
-            where status = 'running' and started_at < $2 and not exists (
-                select from pg_locks
-                where locktype = 'advisory' and objsubid = 1
-                    and ((classid::bigint << 32) | objid::bigint)
-                        = hashtextextended('marts ' || current_schema() || ' ' || etl_runs.mart || ' ' || etl_runs.org_id::text, 0)
-            )",
-        )
-        .bind(now)
-        .bind(now - TimeDelta::minutes(1))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        swept += done.rows_affected();
-    }
-    Ok(swept)
+/// Marks the runs of an organisation as failed that say they run, though nobody holds their mart's lock: their process
+/// died. Returns how many there were. Call it when holding the locks of `run`, whose own rows are left alone.
+pub async fn sweep(connection: &mut PgConnection, org_id: i32, run: &RunId) -> Result<u64> {
+    let context = || "sweeping the run ledger".to_owned();
+    let mut transaction = as_loader(connection, org_id).await?;
+    let swept = query(
+        "update etl_runs set status = 'failed', finished_at = clock_timestamp(),
+             error = 'the process ended before the run did'
+         where status = 'running' and org_id = $1 and run_id <> $2 and not exists (
+             select from pg_locks locks
+             join pg_database on pg_database.oid = locks.database and datname = current_database()
+             where locks.locktype = 'advisory' and locks.granted and locks.objsubid = 2
+               and locks.pid <> pg_backend_pid()
+               and locks.classid::bigint::bit(32)::integer = hashtext('marts.' || mart)
+               and locks.objid::bigint::bit(32)::integer = org_id)",
+    )
+    .bind(org_id)
+    .bind(run.as_str())
+    .execute(&mut *transaction)
+    .await
+    .with_context(context)?;
+    transaction.commit().await.with_context(context)?;
+    Ok(swept.rows_affected())
 }
 
-/// A row of the ledger as it stands there.
+/// A row of the run ledger.
 #[derive(Debug, Clone, FromRow)]
-pub struct Entry {
+pub struct Run {
     pub run_id: String,
     pub org: String,
     pub job: String,
     pub mart: String,
-    pub as_of: Option<NaiveDate>,
-    pub first_period: Option<NaiveDate>,
-    pub last_period: Option<NaiveDate>,
+    pub as_of: NaiveDate,
     pub status: String,
     pub started_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
-    pub rows_landed: i64,
-    pub rows_inserted: i64,
-    pub rows_updated: i64,
-    pub rows_unchanged: i64,
+    pub first_period: Option<NaiveDate>,
+    pub last_period: Option<NaiveDate>,
+    pub rows_landed: Option<i64>,
+    pub rows_inserted: Option<i64>,
+    pub rows_updated: Option<i64>,
+    pub rows_unchanged: Option<i64>,
     pub error: Option<String>,
     pub detail: Value,
+    pub tool_version: String,
 }
 
-const ENTRY: &str = "select runs.run_id, organizations.slug as org, runs.job, runs.mart, runs.as_of, runs.first_period, \
-    runs.last_period, runs.status, runs.started_at, runs.finished_at, runs.rows_landed, runs.rows_inserted, \
-    runs.rows_updated, runs.rows_unchanged, runs.error, runs.detail \
-    from etl_runs as runs inner join organizations on organizations.id = runs.org_id";
-
-/// The newest `limit` runs, newest first, each with its jobs in the order they began.
-pub async fn list(connection: &mut PgConnection, limit: i64) -> Result<Vec<Entry>> {
-    let sql = format!(
-        "{ENTRY} where runs.run_id in (select run_id from etl_runs group by run_id order by min(started_at) desc, run_id desc limit $1)
-        order by min(runs.started_at) over (partition by runs.run_id) desc, runs.run_id desc, runs.started_at, runs.job, org"
-    );
-    let mut transaction = as_admin(connection).await?;
-    Ok(sqlx::query_as(crate::postgres::assembled(sql)).bind(limit).fetch_all(&mut *transaction).await?)
+/// The newest `limit` runs, of one organisation or of all: newest first, the jobs of a run in the order they started.
+pub async fn list(connection: &mut PgConnection, limit: u32, org_id: Option<i32>) -> Result<Vec<Run>> {
+    let mut transaction = match org_id {
+        Some(org_id) => as_reader(connection, org_id).await?,
+        None => as_admin(connection).await?,
+    };
+    query_as(
+        "with newest as (
+             select run_id, min(started_at) as began from etl_runs group by run_id order by began desc, run_id desc limit $1
+         )
+         select etl_runs.*, organizations.slug as org from etl_runs
+         join newest using (run_id)
+         join organizations on organizations.id = org_id
+         order by newest.began desc, run_id desc, started_at, org, job",
+    )
+    .bind(i64::from(limit))
+    .fetch_all(&mut *transaction)
+    .await
+    .context("reading the run ledger")
 }
 
-/// The jobs of one run, in the order they began; none when there is no such run. A beginning of its id is enough.
-pub async fn show(connection: &mut PgConnection, run: &str) -> Result<Vec<Entry>> {
-    let sql =
-        format!("{ENTRY} where starts_with(runs.run_id, $1) order by runs.run_id desc, runs.started_at, runs.job, org");
+/// All jobs of a run, in the order they started; of several runs when several begin like that.
+pub async fn show(connection: &mut PgConnection, run: &str) -> Result<Vec<Run>> {
     let mut transaction = as_admin(connection).await?;
-    Ok(sqlx::query_as(crate::postgres::assembled(sql)).bind(run).fetch_all(&mut *transaction).await?)
+    query_as(
+        "select etl_runs.*, organizations.slug as org from etl_runs join organizations on organizations.id = org_id
+         where starts_with(run_id, $1) order by run_id desc, started_at, org, job",
+    )
+    .bind(run)
+    .fetch_all(&mut *transaction)
+    .await
+    .context("reading the run ledger")
 }

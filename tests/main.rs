@@ -5,6 +5,7 @@ mod cli;
 mod compute;
 mod config;
 mod night;
+mod postgres;
 mod quickbooks;
 mod softbase;
 mod tds;

@@ -8,7 +8,7 @@ use super::report::QueryResult;
 use super::{Context, Outcome, output, tables};
 use crate::config::Config;
 use crate::jobs::JOBS;
-use crate::postgres;
+use crate::postgres::Database;
 use crate::run::{self, Request};
 use crate::sandbox::world::{World, WorldOptions};
 
@@ -47,13 +47,14 @@ pub fn execute(args: &DemoArgs, context: &Context) -> Outcome {
         let to = super::sandbox::yesterday(context);
         let world = World::start(WorldOptions::new(args.seed, to, context.clock.clone())).await?;
         let config = Config::load(&world.write_config(&args.dir)?)?;
-        let database = postgres::Database::open(&config.postgres).await?;
+        let database = Database::connect(&config.postgres, "demo").await?;
+        database.migrate().await?;
         let request = Request { jobs: JOBS.iter().collect(), as_of: Some(to), ..Request::default() };
         let report = run::run(&config, &database, &context.clock, &request, &|event| progress.tell(event)).await?;
         let mut shown = Vec::new();
         for (mart, sql) in SHOWN {
-            let answer = postgres::execute(&mut *database.connection().await?, sql).await?;
-            shown.push((*mart, QueryResult::from(answer)));
+            let answers = database.execute(sql).await?;
+            shown.extend(answers.into_iter().map(|answer| (*mart, QueryResult::from(answer))));
         }
         database.close().await?;
         anyhow::Ok((report, shown))

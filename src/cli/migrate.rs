@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Context, Exit, Outcome, output};
+use crate::postgres::{Database, OrganizationRow};
 
 /// Create or update the tables, roles and policies, and the organisations of the configuration
 #[derive(Debug, Args)]
@@ -26,9 +27,14 @@ pub struct Migrated {
 /// Prints what was done, or would be.
 pub fn execute(args: &MigrateArgs, context: &Context) -> Outcome {
     let config = context.config()?;
-    let migrated = context.with_database(&config, async |database| {
-        let applied = if args.dry_run { database.pending().await? } else { database.migrate().await? };
-        let orgs = if args.dry_run { Vec::new() } else { database.sync_organizations(&config.orgs).await? };
+    let migrated = context.with_connection(&config, async |database: &Database| {
+        let applied = database.pending().await?;
+        if args.dry_run {
+            return Ok(Migrated { applied, orgs: Vec::new() });
+        }
+        database.migrate().await?;
+        let orgs: Vec<OrganizationRow> = config.orgs.iter().map(OrganizationRow::from).collect();
+        database.sync_organizations(&orgs).await?;
         Ok(Migrated { applied, orgs: orgs.into_iter().map(|org| org.slug).collect() })
     })?;
     if context.global.json {

@@ -185,8 +185,23 @@ impl Context {
         config: &Config,
         work: impl AsyncFnOnce(&Database) -> anyhow::Result<T>,
     ) -> Result<T, Failure> {
+        self.with_connection(config, async |database| {
+            if config.postgres.url.is_none() {
+                // The embedded server is nobody else's to bring up to date.
+                database.migrate().await?;
+            }
+            work(database).await
+        })
+    }
+
+    /// The same, with the schema left as it is.
+    fn with_connection<T>(
+        &self,
+        config: &Config,
+        work: impl AsyncFnOnce(&Database) -> anyhow::Result<T>,
+    ) -> Result<T, Failure> {
         let done = self.runtime()?.block_on(async {
-            let database = Database::open(&config.postgres).await?;
+            let database = Database::connect(&config.postgres, &format!("process {}", std::process::id())).await?;
             let done = work(&database).await;
             let closed = database.close().await;
             done.and_then(|done| closed.map(|()| done))

@@ -35,12 +35,13 @@ pub fn execute(args: &PostgresArgs, context: &Context) -> Outcome {
     let config = context.config()?;
     let Some(sql) = &args.sql else { return serve(args, context, &config.postgres) };
     let format = if context.global.json { Format::Json } else { args.format };
-    let answer = context
-        .with_database(&config, async |database| postgres::execute(&mut *database.connection().await?, sql).await)?;
-    if answer.columns.is_empty() {
-        output::print(&format!("{} rows\n", answer.affected))?;
-    } else {
-        query::print(&answer.into(), format)?;
+    let answers = context.with_database(&config, async |database| database.execute(sql).await)?;
+    for answer in answers {
+        if answer.columns.is_empty() {
+            output::print(&format!("{} rows\n", answer.affected))?;
+        } else {
+            query::print(&answer.into(), format)?;
+        }
     }
     Ok(Exit::Good)
 }
@@ -52,10 +53,13 @@ fn serve(args: &PostgresArgs, context: &Context, settings: &PostgresSettings) ->
         )));
     }
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
-    context.runtime()?.block_on(postgres::serve(settings, address, super::interrupted(), |url| {
+    let started = |address: SocketAddr| {
         // Nothing is lost when nobody reads it.
-        let _ = output::print(&format!("Serving one client at a time at {url}\nCtrl-C ends it.\n"));
-    }))?;
+        let _ = output::print(&format!(
+            "Serving one client at a time at postgres://postgres@{address}/postgres\nCtrl-C ends it.\n"
+        ));
+    };
+    context.runtime()?.block_on(postgres::serve(&settings.data_dir, address, started, super::interrupted()))?;
     Ok(Exit::Good)
 }
 

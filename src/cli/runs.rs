@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::report::{Finding, MartReport, RunReport, Status};
 use super::{Context, Exit, Outcome, output, tables};
-use crate::ledger::{self, Entry};
+use crate::ledger::{self, Run};
 
 /// List the last runs, newest first
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ pub struct RunsArgs {
 pub fn execute(args: &RunsArgs, context: &Context) -> Outcome {
     let config = context.config()?;
     let entries = context.with_database(&config, async |database| {
-        ledger::list(&mut *database.connection().await?, i64::from(args.limit)).await
+        ledger::list(&mut *database.connection().await?, args.limit, None).await
     })?;
     let runs = reports(entries);
     if context.global.json {
@@ -33,7 +33,7 @@ pub fn execute(args: &RunsArgs, context: &Context) -> Outcome {
 }
 
 /// Rows of the ledger, those of a run together, as reports.
-pub(super) fn reports(entries: Vec<Entry>) -> Vec<RunReport> {
+pub(super) fn reports(entries: Vec<Run>) -> Vec<RunReport> {
     let mut reports: Vec<RunReport> = Vec::new();
     for entry in entries {
         let ended = entry.finished_at.map(|at| (at - entry.started_at).to_std().unwrap_or_default());
@@ -42,12 +42,12 @@ pub(super) fn reports(entries: Vec<Entry>) -> Vec<RunReport> {
                 run: Some(entry.run_id.clone()),
                 started_at: entry.started_at,
                 duration: Some(Duration::ZERO),
-                as_of: entry.as_of,
+                as_of: Some(entry.as_of),
                 marts: Vec::new(),
             });
         }
         let Some(report) = reports.last_mut() else { continue };
-        report.as_of = report.as_of.max(entry.as_of);
+        report.as_of = report.as_of.max(Some(entry.as_of));
         // The run took as long as from its first job's beginning to its last job's end.
         let until = entry.finished_at.map(|at| (at - report.started_at).to_std().unwrap_or_default());
         report.duration = report.duration.zip(until).map(|(so_far, until)| so_far.max(until));
@@ -56,10 +56,10 @@ pub(super) fn reports(entries: Vec<Entry>) -> Vec<RunReport> {
             job: entry.job,
             mart: entry.mart,
             status: status(&entry.status),
-            landed: entry.rows_landed.unsigned_abs(),
-            inserted: entry.rows_inserted.unsigned_abs(),
-            updated: entry.rows_updated.unsigned_abs(),
-            unchanged: entry.rows_unchanged.unsigned_abs(),
+            landed: entry.rows_landed.unwrap_or_default().unsigned_abs(),
+            inserted: entry.rows_inserted.unwrap_or_default().unsigned_abs(),
+            updated: entry.rows_updated.unwrap_or_default().unsigned_abs(),
+            unchanged: entry.rows_unchanged.unwrap_or_default().unsigned_abs(),
             duration: ended.unwrap_or_default(),
             findings: findings(&entry.detail),
             error: entry.error,

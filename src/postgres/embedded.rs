@@ -1,92 +1,201 @@
-//! The embedded server: a real PostgreSQL inside this process, with nothing to install and one connection at a time.
+//! PostgreSQL inside the process: one folder, one process, one connection.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::net::SocketAddr;
-use std::path::Path;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
 use pglite_oxide::PgliteServer;
+use sqlx::postgres::PgConnectOptions;
 
-use crate::config::PostgresSettings;
+const LOCK_FILE: &str = "marts.lock";
 
-/// A running embedded server.
-pub(super) struct Server {
-    server: PgliteServer,
-    // Released when the server is dropped.
-    _claim: File,
+/// A running embedded server, and the lock on its folder.
+#[derive(Debug)]
+pub(super) struct Embedded {
+    server: Option<PgliteServer>,
+    data_dir: PathBuf,
+    socket: Socket,
+    _lock: File,
 }
 
-impl Server {
-    /// Starts the server over the data in `folder`, which need not exist yet; on a free port of the loopback unless an
-    /// address is given.
-    pub(super) async fn start(folder: &Path, address: Option<SocketAddr>) -> Result<Server> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let claim = claim(folder)?;
-        let mut builder = PgliteServer::builder().path(folder);
-        if let Some(address) = address {
-            builder = builder.tcp(address);
+impl Embedded {
+    /// Starts the server of a folder, which is made when it is missing.
+    pub(super) async fn start(data_dir: &Path) -> Result<Embedded> {
+        create_private(data_dir)?;
+        let lock = lock(data_dir)?;
+        let socket = Socket::new()?;
+        let mut embedded = Embedded { server: None, data_dir: data_dir.to_owned(), socket, _lock: lock };
+        embedded.launch().await?;
+        Ok(embedded)
+    }
+
+    async fn launch(&mut self) -> Result<()> {
+        let builder = PgliteServer::builder().path(&self.data_dir).database("postgres");
+        #[cfg(unix)]
+        let builder = builder.unix(self.socket.path());
+        let server = blocking(move || builder.start())
+            .await
+            .with_context(|| format!("cannot start the embedded postgres in {}", self.data_dir.display()))?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Starts the server anew if it is no longer there: its thread ends when a client vanishes in the middle of a
+    /// message.
+    pub(super) async fn revive(&mut self) -> Result<()> {
+        #[cfg(unix)]
+        if std::os::unix::net::UnixStream::connect(self.socket.path()).is_err() {
+            if let Some(server) = self.server.take() {
+                // Whatever ended it was reported to the client that it happened to.
+                let _ = blocking(move || server.shutdown()).await;
+            }
+            self.launch().await?;
         }
-        // It unpacks and starts a whole server: nothing for the thread that runs the others' tasks.
-        let started = tokio::task::spawn_blocking(move || builder.start()).await?;
-        let server = started.with_context(|| format!("cannot start the embedded Postgres in {}", folder.display()))?;
-        Ok(Server { server, _claim: claim })
+        Ok(())
     }
 
-    pub(super) fn url(&self) -> String {
-        self.server.database_url()
+    pub(super) fn options(&self) -> PgConnectOptions {
+        let options = PgConnectOptions::new_without_pgpass()
+            .username("postgres")
+            .database("postgres")
+            .ssl_mode(sqlx::postgres::PgSslMode::Disable);
+        #[cfg(unix)]
+        return options.socket(&self.socket.folder).port(Socket::PORT);
+        #[cfg(not(unix))]
+        {
+            let port = self.server.as_ref().and_then(PgliteServer::tcp_addr).map_or(0, |address| address.port());
+            options.host("127.0.0.1").port(port)
+        }
     }
 
-    /// Stops the server. Its connection must be closed before.
-    pub(super) async fn stop(self) -> Result<()> {
-        tokio::task::spawn_blocking(move || self.server.shutdown()).await?.context("stopping the embedded Postgres")
+    /// Where clients of this process reach the server.
+    #[cfg(unix)]
+    pub(super) fn socket(&self) -> PathBuf {
+        self.socket.path()
+    }
+
+    /// For messages.
+    pub(super) fn place(&self) -> String {
+        self.data_dir.display().to_string()
+    }
+
+    /// Has what was committed outlast a power failure. A crash of the program it outlasts anyway; but the server runs
+    /// with `fsync` off, because its runtime cannot sync folders, so the host has to do it.
+    pub(super) async fn flush(&self) -> Result<()> {
+        let folder = self.data_dir.clone();
+        blocking(move || sync_folder(&folder)).await
+    }
+
+    /// Stops the server; its clients must have gone.
+    pub(super) async fn stop(mut self) -> Result<()> {
+        if let Some(server) = self.server.take() {
+            blocking(move || server.shutdown()).await.context("stopping the embedded postgres")?;
+        }
+        self.flush().await
     }
 }
 
-/// Serves the embedded server alone, for psql or a BI tool, until `stopped` ends.
-pub async fn serve(
-    settings: &PostgresSettings,
-    address: SocketAddr,
-    stopped: impl Future<Output = ()>,
-    ready: impl FnOnce(&str),
-) -> Result<()> {
-    let server = Server::start(&settings.data_dir, Some(address)).await?;
-    ready(&server.url());
-    stopped.await;
-    // A client may still be connected, and the server would wait for it. What it has committed is on disk.
-    match tokio::time::timeout(std::time::Duration::from_secs(2), server.stop()).await {
-        Ok(stopped) => stopped,
-        Err(_) => Ok(()),
+/// Runs what blocks on a thread of its own: one that never ends must not keep the program from ending.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("postgres".to_owned())
+        .spawn(move || done.send(work()))
+        .context("starting a thread")?;
+    result.await.context("the embedded postgres panicked")?
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    let context = || format!("cannot sync {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        let kind = entry.file_type().with_context(context)?;
+        if kind.is_dir() {
+            sync_folder(&entry.path())?;
+        } else if kind.is_file() {
+            match File::open(entry.path()).and_then(|file| file.sync_all()) {
+                // A running server removes files of its own.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                synced => synced.with_context(|| format!("cannot sync {}", entry.path().display()))?,
+            }
+        }
+    }
+    #[cfg(unix)]
+    File::open(folder).and_then(|folder| folder.sync_all()).with_context(context)?;
+    Ok(())
+}
+
+/// The folder of a unix socket that only this user can reach: the server asks nobody for a password. It lies in the
+/// temporary folder because a socket's path may have 107 bytes only.
+#[derive(Debug)]
+struct Socket {
+    folder: PathBuf,
+}
+
+impl Socket {
+    const PORT: u16 = 5432;
+
+    fn new() -> Result<Socket> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let stamp = chrono::Utc::now().format("%H%M%S%9f");
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("marts-{}-{count}-{stamp}", std::process::id()));
+        create_private(&folder)?;
+        Ok(Socket { folder })
+    }
+
+    #[cfg(unix)]
+    fn path(&self) -> PathBuf {
+        self.folder.join(format!(".s.PGSQL.{}", Self::PORT))
     }
 }
 
-/// Claims a data folder for this process: two servers over one folder would ruin it.
-fn claim(folder: &Path) -> Result<File> {
-    let path = folder.with_extension("lock");
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn create_private(folder: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).with_context(|| format!("cannot create the folder {}", folder.display()))
+}
+
+/// Takes the folder for this process. The file says who has it, for whoever comes second; the lock itself ends with the
+/// process, however it ends.
+fn lock(data_dir: &Path) -> Result<File> {
+    let path = data_dir.join(LOCK_FILE);
+    let mut file = OpenOptions::new()
         .read(true)
         .write(true)
+        .create(true)
+        .truncate(false)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
     match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            write!(file, "process {}", std::process::id())?;
-            Ok(file)
-        }
+        Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            // On some systems a locked file cannot be read; then there is only no name.
             let _ = file.read_to_string(&mut holder);
-            let holder = if holder.is_empty() { "another process" } else { holder.as_str() };
+            let holder = if holder.is_empty() { "another process" } else { holder.trim() };
             bail!(
-                "the embedded Postgres in {} is in use by {holder}; wait for it, or set [postgres] url to a server that serves many",
-                folder.display()
-            )
+                "the embedded postgres in {} is in use by {holder}; wait for it or stop it (a server set as [postgres] \
+                 url takes several at once)",
+                data_dir.display()
+            );
         }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        Err(TryLockError::Error(error)) => {
+            return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+        }
     }
+    let now = chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ");
+    file.set_len(0)
+        .and_then(|()| write!(file, "process {} since {now}", std::process::id()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(file)
 }

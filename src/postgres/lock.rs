@@ -1,75 +1,77 @@
-//! The lock of a mart of an organisation: a session-level advisory lock, which a process that dies gives back.
+//! One run at a time per mart and organisation.
 
 use std::fmt;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::postgres::PgConnection;
+use sqlx::{FromRow, query_as, query_scalar};
 
-/// Who holds a lock.
-#[derive(Debug, Clone)]
+/// The answer to asking for a lock.
+#[derive(Debug)]
+pub enum Locked {
+    Taken,
+    HeldBy(Holder),
+}
+
+/// Who holds a lock. A field is none when the server does not let this user see it.
+#[derive(Debug, Default, FromRow)]
 pub struct Holder {
-    /// As it calls itself.
-    pub application_name: String,
-    /// The server's process for it.
-    pub pid: i32,
-    /// Since when it is connected.
+    pub application_name: Option<String>,
+    pub pid: Option<i32>,
+    /// When its connection began.
     pub since: Option<DateTime<Utc>>,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}, Postgres session {}", self.application_name, self.pid)?;
-        match self.since {
-            Some(since) => write!(out, ", connected since {}", since.format("%Y-%m-%d %H:%M:%SZ")),
-            None => Ok(()),
+        out.write_str(self.application_name.as_deref().filter(|name| !name.is_empty()).unwrap_or("another client"))?;
+        if let Some(pid) = self.pid {
+            write!(out, " (server process {pid}")?;
+            if let Some(since) = self.since {
+                write!(out, ", connected since {}", since.format("%Y-%m-%dT%H:%M:%SZ"))?;
+            }
+            out.write_str(")")?;
         }
+        Ok(())
     }
 }
 
-/// The number of a lock. It is hashed by the server, so that every client agrees.
-pub(super) async fn key(connection: &mut PgConnection, mart: &str, org_id: i32) -> Result<i64> {
-    let (key,): (i64,) =
-        sqlx::query_as("select hashtextextended('marts ' || current_schema() || ' ' || $1 || ' ' || $2::text, 0)")
-            .bind(mart)
-            .bind(org_id)
-            .fetch_one(connection)
-            .await?;
-    Ok(key)
-}
-
-pub(super) async fn take(connection: &mut PgConnection, key: i64) -> Result<Option<Holder>> {
-    let (taken,): (bool,) =
-        sqlx::query_as("select pg_try_advisory_lock($1)").bind(key).fetch_one(&mut *connection).await?;
+/// The lock lasts until it is released or the session ends: no transaction needs to stay open for it.
+pub(super) async fn take(connection: &mut PgConnection, mart: &str, org_id: i32) -> Result<Locked> {
+    let context = || format!("locking {mart}");
+    let taken: bool = query_scalar("select pg_try_advisory_lock(hashtext('marts.' || $1), $2)")
+        .bind(mart)
+        .bind(org_id)
+        .fetch_one(&mut *connection)
+        .await
+        .with_context(context)?;
     if taken {
-        return Ok(None);
+        return Ok(Locked::Taken);
     }
-    // An advisory lock on a 64-bit key shows its halves as classid and objid, and objsubid 1.
-    let holder: Option<(Option<String>, i32, Option<DateTime<Utc>>)> = sqlx::query_as(
-        "select sessions.application_name, locks.pid, sessions.backend_start
-        from pg_locks as locks
-        left join pg_stat_activity as sessions on sessions.pid = locks.pid
-        where locks.locktype = 'advisory' and locks.granted and locks.objsubid = 1
-            and locks.database = (select oid from pg_database where datname = current_database())
-            and ((locks.classid::bigint << 32) | locks.objid::bigint) = $1",
+    let holder: Option<Holder> = query_as(
+        "select activity.application_name, locks.pid, activity.backend_start as since
+         from pg_locks locks
+         join pg_database on pg_database.oid = locks.database and datname = current_database()
+         left join pg_stat_activity activity on activity.pid = locks.pid
+         where locks.locktype = 'advisory' and locks.granted and locks.objsubid = 2
+           and locks.classid::bigint::bit(32)::integer = hashtext('marts.' || $1)
+           and locks.objid::bigint::bit(32)::integer = $2",
     )
-    .bind(key)
+    .bind(mart)
+    .bind(org_id)
     .fetch_optional(&mut *connection)
-    .await?;
-    let (application_name, pid, since) = holder.unwrap_or_default();
-    let application_name = application_name.filter(|name| !name.is_empty()).unwrap_or_else(|| "another session".into());
-    Ok(Some(Holder { application_name, pid, since }))
+    .await
+    .with_context(context)?;
+    Ok(Locked::HeldBy(holder.unwrap_or_default()))
 }
 
-/// Takes a lock again that was lost with its connection.
-pub(super) async fn retake(connection: &mut PgConnection, key: i64) -> Result<()> {
-    match take(connection, key).await? {
-        None => Ok(()),
-        Some(holder) => bail!("the connection was lost, and with it a lock that now {holder} holds"),
-    }
-}
-
-pub(super) async fn release(connection: &mut PgConnection, key: i64) -> Result<()> {
-    sqlx::query("select pg_advisory_unlock($1)").bind(key).execute(connection).await?;
+pub(super) async fn release(connection: &mut PgConnection, mart: &str, org_id: i32) -> Result<()> {
+    sqlx::query("select pg_advisory_unlock(hashtext('marts.' || $1), $2)")
+        .bind(mart)
+        .bind(org_id)
+        .execute(connection)
+        .await
+        .with_context(|| format!("unlocking {mart}"))?;
     Ok(())
 }

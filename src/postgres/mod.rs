@@ -1,275 +1,233 @@
-//! Postgres: any server from version 14 on where a URL is configured, else the embedded one. The same code serves both.
-//!
-//! The whole program uses one connection: the embedded server has no more, and it makes session locks and the run's
-//! own transactions one thing.
+//! Everything about the Postgres server itself: reaching it (or running it inside the process when no url is
+//! configured), its one connection, migrations, roles and locks.
 
 mod embedded;
+mod guard;
 mod lock;
-mod rows;
+mod organizations;
+mod roles;
+mod serve;
+mod target;
+mod text;
 mod tokens;
 
-use std::collections::BTreeSet;
-use std::str::FromStr;
+use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use secrecy::ExposeSecret;
-use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use sqlx::{AssertSqlSafe, Connection as _};
+use anyhow::{Context, Result, bail};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, migrate::Migrator, query_scalar};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use crate::config::{Org, PostgresSettings};
+use crate::config::PostgresSettings;
+use embedded::Embedded;
+use target::Target;
 
-pub use embedded::serve;
-pub use lock::Holder;
-pub use rows::{Answer, execute};
+pub use guard::{Kind, verify};
+pub use lock::{Holder, Locked};
+pub use organizations::OrganizationRow;
+pub use roles::{Role, as_admin, as_loader, as_reader};
+pub use serve::serve;
+pub use text::Answer;
 
-/// The schema: one file per table.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// The database and the one connection to it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The database, over the one connection that the whole program shares: the embedded server has no second one.
+///
+/// The field order matters: the connection closes before its server stops.
+#[derive(Debug)]
 pub struct Database {
-    // Before the server, so that it is closed before the server is asked to stop.
-    connection: Mutex<Option<PgConnection>>,
-    embedded: std::sync::Mutex<Option<embedded::Server>>,
-    options: PgConnectOptions,
-    /// How it is called in messages.
-    name: String,
-    locks: Mutex<BTreeSet<i64>>,
+    session: Mutex<Session>,
+    server: Mutex<Server>,
+    application: String,
 }
 
-/// The connection, held.
-pub type Connection<'a> = MappedMutexGuard<'a, PgConnection>;
+#[derive(Debug)]
+struct Session {
+    connection: Option<PgConnection>,
+    /// Locks that a new connection must take again.
+    locks: Vec<(String, i32)>,
+}
 
-/// A row of `organizations`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Organization {
-    pub id: i32,
-    pub slug: String,
+#[derive(Debug)]
+enum Server {
+    Remote(Box<Target>),
+    Embedded(Embedded),
 }
 
 impl Database {
-    /// Connects, starting the embedded server where no URL is configured. The embedded server's schema is brought up to
-    /// date at once; another server's is left to `marts migrate`.
+    /// Connects to the configured server, or starts the embedded one. `run` becomes part of the application name, so
+    /// that others can see who holds a lock.
     ///
     /// # Errors
-    /// One line that says which server, what failed and what to do; never the password.
-    pub async fn open(settings: &PostgresSettings) -> Result<Database> {
-        let (embedded, options, name) = match &settings.url {
-            None => {
-                let server = embedded::Server::start(&settings.data_dir, None).await?;
-                let options = PgConnectOptions::from_str(&server.url()).context("the embedded server's address")?;
-                let name = format!("the embedded Postgres in {}", settings.data_dir.display());
-                (Some(server), options, name)
-            }
-            Some(reference) => {
-                let url = reference.read()?;
-                let options = server_options(url.expose_secret())
-                    .with_context(|| format!("the Postgres URL at {reference} is not valid"))?;
-                let name = format!("Postgres at {}:{}", options.get_host(), options.get_port());
-                (None, options, name)
-            }
+    /// One line that says where, what and what to do; it never contains the password.
+    pub async fn connect(settings: &PostgresSettings, run: &str) -> Result<Database> {
+        let server = match &settings.url {
+            Some(reference) => Server::Remote(Box::new(Target::read(reference)?)),
+            None => Server::Embedded(Embedded::start(&settings.data_dir).await?),
         };
-        let is_embedded = embedded.is_some();
-        let options = options.application_name(&format!("marts (process {})", std::process::id()));
         let database = Database {
-            connection: Mutex::new(None),
-            embedded: std::sync::Mutex::new(embedded),
-            options,
-            name,
-            locks: Mutex::default(),
+            session: Mutex::new(Session { connection: None, locks: Vec::new() }),
+            server: Mutex::new(server),
+            application: format!("marts {run}").trim_end().to_owned(),
         };
-        if is_embedded {
-            database.migrate().await?;
-        } else {
-            drop(database.connection().await?);
-        }
+        drop(database.connection().await?);
         Ok(database)
     }
 
-    /// How it is called in messages.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Starts or opens the embedded server of a folder, whatever is configured.
+    pub async fn embedded(data_dir: &Path, run: &str) -> Result<Database> {
+        let settings = PostgresSettings { url: None, data_dir: data_dir.to_owned() };
+        Database::connect(&settings, run).await
     }
 
-    /// The connection; whoever asks next waits. One that was lost while idle is made anew, and its locks with it.
-    pub async fn connection(&self) -> Result<Connection<'_>> {
-        let mut held = self.connection.lock().await;
-        let lives = match held.as_mut() {
+    /// The connection, for as long as the guard lives. One that was lost while idle is replaced, once.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or a lock that this program held was taken by another meanwhile.
+    pub async fn connection(&self) -> Result<MappedMutexGuard<'_, PgConnection>> {
+        let mut session = self.session.lock().await;
+        let alive = match &mut session.connection {
             Some(connection) => connection.ping().await.is_ok(),
             None => false,
         };
-        if !lives {
-            *held = None;
-            let mut connection = self.connect().await?;
-            for key in self.locks.lock().await.iter() {
-                lock::retake(&mut connection, *key).await.with_context(|| self.name.clone())?;
+        if !alive {
+            session.connection = None;
+            let mut connection = self.dial().await?;
+            for (mart, org_id) in &session.locks {
+                if let Locked::HeldBy(holder) = lock::take(&mut connection, mart, *org_id).await? {
+                    bail!("the connection to postgres was lost, and with it the lock on {mart}: now held by {holder}");
+                }
             }
-            *held = Some(connection);
+            session.connection = Some(connection);
         }
-        MutexGuard::try_map(held, Option::as_mut).map_err(|_| anyhow!("the connection is gone"))
+        MutexGuard::try_map(session, |session| session.connection.as_mut())
+            .map_err(|_| anyhow::anyhow!("the connection to postgres is gone"))
     }
 
-    async fn connect(&self) -> Result<PgConnection> {
-        let mut connection =
-            PgConnection::connect_with(&self.options).await.map_err(refused).with_context(|| self.name.clone())?;
-        sqlx::query("set timezone = 'UTC'").execute(&mut connection).await?;
+    async fn dial(&self) -> Result<PgConnection> {
+        let mut server = self.server.lock().await;
+        let (options, place) = match &mut *server {
+            Server::Remote(target) => (target.options(), target.place()),
+            Server::Embedded(embedded) => {
+                embedded.revive().await?;
+                (embedded.options(), embedded.place())
+            }
+        };
+        let options = options.application_name(&self.application).options([("timezone", "UTC")]);
+        let mut connection = match tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => bail!("cannot connect to postgres at {place}: {}", target::advice(&error)),
+            Err(_) => bail!("cannot connect to postgres at {place}: no answer within {CONNECT_TIMEOUT:?}"),
+        };
+        // A pooler between us and the server may ignore the start-up option.
+        sqlx::raw_sql("set timezone to 'UTC'").execute(&mut connection).await.context("setting the time zone")?;
+        if connection.server_version_num().is_some_and(|version| version < 140_000) {
+            bail!("postgres at {place} is older than version 14, the oldest supported");
+        }
         Ok(connection)
     }
 
-    /// The migrations that the schema lacks, by name.
+    /// The migrations that the schema lacks, by number and name.
     pub async fn pending(&self) -> Result<Vec<String>> {
-        pending(&mut *self.connection().await?).await
-    }
-
-    /// Brings the schema up to date. Returns the migrations that took.
-    pub async fn migrate(&self) -> Result<Vec<String>> {
         let mut connection = self.connection().await?;
-        let pending = pending(&mut connection).await?;
-        MIGRATIONS.run(&mut *connection).await.with_context(|| format!("migrating {}", self.name))?;
-        Ok(pending)
+        let known: bool =
+            query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
+        let applied: Vec<i64> = if known {
+            query_scalar("select version from _sqlx_migrations where success").fetch_all(&mut *connection).await?
+        } else {
+            Vec::new()
+        };
+        let lacking = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version));
+        Ok(lacking.map(|migration| format!("{:04} {}", migration.version, migration.description)).collect())
     }
 
     /// Fails unless the schema is up to date.
     pub async fn require_migrated(&self) -> Result<()> {
         match self.pending().await?.len() {
             0 => Ok(()),
-            pending => bail!("{} lacks {pending} of the migrations; run `marts migrate`", self.name),
+            pending => bail!("postgres lacks {pending} migrations of this version of marts: run `marts migrate`"),
         }
     }
 
-    /// Writes the configured organisations to `organizations`; returns their rows in the same order.
-    pub async fn sync_organizations(&self, orgs: &[Org]) -> Result<Vec<Organization>> {
-        self.require_migrated().await?;
+    /// Brings the schema up to date and checks that row-level security stands. Safe to run at any time, and from
+    /// several processes at once.
+    ///
+    /// # Errors
+    /// A migration that fails is rolled back as a whole.
+    pub async fn migrate(&self) -> Result<()> {
         let mut connection = self.connection().await?;
-        let mut transaction = connection.begin().await?;
-        let mut rows = Vec::with_capacity(orgs.len());
-        for org in orgs {
-            // The update touches only a row that differs, and then there is nothing to return: hence the union.
-            let (id,): (i32,) = sqlx::query_as(
-                "with written as (
-                    insert into organizations (slug, name, timezone, fiscal_year_start_month, data_start_date)
-                    values ($1, $2, $3, $4, $5)
-                    on conflict (slug) do update set
-                        name = excluded.name, timezone = excluded.timezone,
-                        fiscal_year_start_month = excluded.fiscal_year_start_month,
-                        data_start_date = excluded.data_start_date, updated_at = current_timestamp
-                    where (organizations.name, organizations.timezone, organizations.fiscal_year_start_month,
-                           organizations.data_start_date)
-                        is distinct from (excluded.name, excluded.timezone, excluded.fiscal_year_start_month,
-                           excluded.data_start_date)
-                    returning id
-                )
-                select id from written union all select id from organizations where slug = $1 limit 1",
-            )
-            .bind(&org.slug)
-            .bind(&org.name)
-            .bind(org.timezone.name())
-            .bind(org.fiscal_year_start_month as i32)
-            .bind(org.data_start_date)
-            .fetch_one(&mut *transaction)
-            .await
-            .with_context(|| format!("writing organisation {} to {}", org.slug, self.name))?;
-            rows.push(Organization { id, slug: org.slug.clone() });
-        }
-        transaction.commit().await?;
-        Ok(rows)
+        // Not `run`: its future cannot be spawned ("implementation of `Acquire` is not general enough").
+        MIGRATIONS.run_direct(None, &mut *connection, false).await.map_err(|error| match error {
+            sqlx::migrate::MigrateError::VersionMissing(version) => anyhow::anyhow!(
+                "the database has migration {version}, which this version of marts does not know: use a newer marts"
+            ),
+            // Its own words name the migration, and then say everything twice.
+            sqlx::migrate::MigrateError::ExecuteMigration(error, version) => {
+                anyhow::anyhow!("migration {version}: {}", target::advice(&error))
+            }
+            error => anyhow::Error::new(error),
+        })?;
+        guard::verify_all(&mut connection).await.context("after migrating")
     }
 
-    /// Takes the lock of a mart of an organisation for this process, or tells who holds it.
-    pub async fn lock(&self, mart: &str, org_id: i32) -> Result<Option<Holder>> {
-        let mut connection = self.connection().await?;
-        let key = lock::key(&mut connection, mart, org_id).await?;
-        let holder = lock::take(&mut connection, key).await?;
-        if holder.is_none() {
-            self.locks.lock().await.insert(key);
-        }
-        Ok(holder)
+    /// Makes `organizations` say what marts.toml says; returns the ids in the order given. Organisations that
+    /// marts.toml no longer names keep their rows.
+    pub async fn sync_organizations(&self, organizations: &[OrganizationRow]) -> Result<Vec<i32>> {
+        organizations::sync(&mut *self.connection().await?, organizations).await
     }
 
-    /// Gives the lock back; nothing happens when this process does not hold it.
+    /// Locks a mart of an organisation until it is unlocked or the database is closed.
+    ///
+    /// # Errors
+    /// Only when the question cannot be asked: a lock held by another is an answer.
+    pub async fn lock(&self, mart: &str, org_id: i32) -> Result<Locked> {
+        let locked = lock::take(&mut *self.connection().await?, mart, org_id).await?;
+        if matches!(locked, Locked::Taken) {
+            self.session.lock().await.locks.push((mart.to_owned(), org_id));
+        }
+        Ok(locked)
+    }
+
+    /// Gives a lock back.
     pub async fn unlock(&self, mart: &str, org_id: i32) -> Result<()> {
-        let mut connection = self.connection().await?;
-        let key = lock::key(&mut connection, mart, org_id).await?;
-        if self.locks.lock().await.remove(&key) {
-            lock::release(&mut connection, key).await?;
+        let mut session = self.session.lock().await;
+        if let Some(place) = session.locks.iter().position(|(name, id)| name == mart && *id == org_id) {
+            session.locks.swap_remove(place);
         }
-        Ok(())
-    }
-
-    /// Closes the connection and stops the embedded server, so that everything is on disk.
-    pub async fn close(&self) -> Result<()> {
-        if let Some(connection) = self.connection.lock().await.take() {
-            connection.close().await.context("closing the connection")?;
-        }
-        let server = self.embedded.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        match server {
-            Some(server) => server.stop().await,
+        match &mut session.connection {
+            Some(connection) => lock::release(connection, mart, org_id).await,
             None => Ok(()),
         }
     }
-}
 
-/// Begins a transaction that sees and writes one organisation's rows only, as the role `marts_loader`.
-pub(crate) async fn as_loader(connection: &mut PgConnection, org_id: i32) -> Result<sqlx::PgTransaction<'_>> {
-    let mut transaction = connection.begin().await?;
-    sqlx::query("set local role marts_loader").execute(&mut *transaction).await?;
-    sqlx::query("select set_config('marts.org_id', $1, true)")
-        .bind(org_id.to_string())
-        .execute(&mut *transaction)
-        .await?;
-    Ok(transaction)
-}
+    /// Runs statements as they are typed, and returns each answer as text.
+    pub async fn execute(&self, sql: &str) -> Result<Vec<Answer>> {
+        text::execute(&mut *self.connection().await?, sql).await
+    }
 
-/// Begins a transaction that reads every organisation's rows, as the role `marts_admin`.
-pub(crate) async fn as_admin(connection: &mut PgConnection) -> Result<sqlx::PgTransaction<'_>> {
-    let mut transaction = connection.begin().await?;
-    sqlx::query("set local role marts_admin").execute(&mut *transaction).await?;
-    Ok(transaction)
-}
+    /// Has what was committed outlast a power failure. A server elsewhere sees to that itself, at every commit; the
+    /// embedded one needs to be told, and is when it is closed.
+    pub async fn flush(&self) -> Result<()> {
+        match &*self.server.lock().await {
+            Server::Remote(_) => Ok(()),
+            Server::Embedded(embedded) => embedded.flush().await,
+        }
+    }
 
-/// Migrations that the database lacks.
-async fn pending(connection: &mut PgConnection) -> Result<Vec<String>> {
-    let (known,): (bool,) =
-        sqlx::query_as("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
-    let applied: Vec<(i64,)> = if known {
-        sqlx::query_as("select version from _sqlx_migrations where success").fetch_all(&mut *connection).await?
-    } else {
-        Vec::new()
-    };
-    let applied: BTreeSet<i64> = applied.into_iter().map(|(version,)| version).collect();
-    let lacking = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version));
-    Ok(lacking.map(|migration| format!("{:04} {}", migration.version, migration.description)).collect())
-}
-
-/// What a URL asks for. A server that is not on this machine is spoken to over verified TLS, unless the URL says otherwise.
-fn server_options(url: &str) -> Result<PgConnectOptions> {
-    // The error of the parser may quote the URL, and with it the password.
-    let options =
-        PgConnectOptions::from_str(url).map_err(|_| anyhow!("expected postgres://USER:PASSWORD@HOST:PORT/DATABASE"))?;
-    let host = options.get_host().to_owned();
-    let is_local = host.starts_with('/') || matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1" | "[::1]");
-    let names_mode = url.contains("sslmode=") || url.contains("ssl-mode=");
-    Ok(if is_local || names_mode { options } else { options.ssl_mode(PgSslMode::VerifyFull) })
-}
-
-/// A connection error in plain words.
-fn refused(error: sqlx::Error) -> anyhow::Error {
-    let advice = match &error {
-        sqlx::Error::Io(_) => "is it running, and may this machine reach it?",
-        sqlx::Error::Tls(_) => "a server without a certificate that can be verified needs sslmode= in its URL",
-        sqlx::Error::Database(error) => match error.code().as_deref() {
-            Some("28P01" | "28000") => "check user and password in the URL",
-            Some("3D000") => "create the database first, as in `createdb`",
-            Some("53300") => "it has no connection left",
-            _ => return anyhow!(error.message().to_owned()),
-        },
-        _ => return anyhow!(error),
-    };
-    anyhow!("{error}; {advice}")
-}
-
-/// SQL put together from names that the catalog gave, quoted.
-pub(crate) fn assembled(sql: String) -> AssertSqlSafe<String> {
-    AssertSqlSafe(sql)
+    /// Closes the connection and stops the embedded server.
+    pub async fn close(self) -> Result<()> {
+        if let Some(mut connection) = self.session.into_inner().connection {
+            // The server may be gone already: there is nothing left to lose. Pinging first sends what sqlx has queued,
+            // whose answers the embedded server could no longer deliver.
+            let _ = connection.ping().await;
+            let _ = connection.close().await;
+        }
+        match self.server.into_inner() {
+            Server::Remote(_) => Ok(()),
+            Server::Embedded(embedded) => embedded.stop().await,
+        }
+    }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use tokio::sync::MappedMutexGuard;
 
-use super::{Connection, Database, as_loader, lock};
+use super::{Database, Locked as Lock, as_loader, lock};
 use crate::extract::BoxFuture;
 use crate::extract::oauth::{LockedTokens, TokenOwner, TokenRow, TokenStore};
 
@@ -23,15 +24,17 @@ impl TokenStore for Database {
                 .fetch_optional(&mut *connection)
                 .await?
                 .with_context(|| format!("{} is not in the table organizations; run `marts migrate`", owner.org))?;
-            let key = lock::key(&mut connection, &format!("oauth_tokens {}", owner.connector), org_id).await?;
+            let name = format!("oauth_tokens.{}", owner.connector);
             let deadline = tokio::time::Instant::now() + PATIENCE;
-            while let Some(holder) = lock::take(&mut connection, key).await? {
+            while let Lock::HeldBy(holder) = lock::take(&mut connection, &name, org_id).await? {
                 if tokio::time::Instant::now() >= deadline {
                     bail!("the tokens of {owner} are held by {holder}");
                 }
                 tokio::time::sleep(BETWEEN_TRIES).await;
             }
-            Ok(Box::new(Locked { connection, org_id, connector: owner.connector, key }) as Box<dyn LockedTokens + 'a>)
+            let database = self;
+            let locked = Locked { database, connection, org_id, connector: owner.connector, lock: name };
+            Ok(Box::new(locked) as Box<dyn LockedTokens + 'a>)
         })
     }
 }
@@ -39,10 +42,11 @@ impl TokenStore for Database {
 /// A row of `oauth_tokens` under its lock, which belongs to the session: where it is not given back, because a task
 /// was dropped, the same process may take it again, and every other waits until this one ends.
 struct Locked<'a> {
-    connection: Connection<'a>,
+    database: &'a Database,
+    connection: MappedMutexGuard<'a, PgConnection>,
     org_id: i32,
     connector: &'static str,
-    key: i64,
+    lock: String,
 }
 
 impl LockedTokens for Locked<'_> {
@@ -51,14 +55,18 @@ impl LockedTokens for Locked<'_> {
     }
 
     fn store<'a>(&'a mut self, row: &'a TokenRow, expected_version: Option<i64>) -> BoxFuture<'a, Result<()>> {
-        Box::pin(store(&mut self.connection, self.org_id, self.connector, row, expected_version))
+        Box::pin(async move {
+            store(&mut self.connection, self.org_id, self.connector, row, expected_version).await?;
+            // The token it keeps may be the only one that still works.
+            self.database.flush().await
+        })
     }
 
     fn release<'a>(mut self: Box<Self>) -> BoxFuture<'a, Result<()>>
     where
         Self: 'a,
     {
-        Box::pin(async move { lock::release(&mut self.connection, self.key).await })
+        Box::pin(async move { lock::release(&mut self.connection, &self.lock, self.org_id).await })
     }
 }
 
@@ -93,7 +101,7 @@ async fn load(connection: &mut PgConnection, org_id: i32, connector: &str) -> Re
     }))
 }
 
-/// One transaction, committed before it returns: the token it keeps may be the only one that still works.
+/// One transaction, committed before it returns.
 async fn store(
     connection: &mut PgConnection,
     org_id: i32,
@@ -127,7 +135,5 @@ async fn store(
     .await
     .context("storing the tokens")?;
     ensure!(stored.rows_affected() == 1, "the stored tokens have changed meanwhile; nothing was overwritten");
-    // Whatever the server's setting: a token that is lost in a crash cannot be had again.
-    sqlx::query("set local synchronous_commit = on").execute(&mut *transaction).await?;
     transaction.commit().await.context("storing the tokens")
 }

@@ -1,136 +1,160 @@
-//! Arrow to COPY's text format, without a detour: a decimal is written from its digits, never as a float.
+//! Arrow batches as the text that COPY reads. Text, because it is exact for every type here and because the server's
+//! complaints then quote the row and the value.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Schema};
-use sqlx::PgConnection;
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use sqlx::postgres::PgDatabaseError;
 
-use super::MartColumn;
+use super::columns::Column;
 
-/// Bytes sent at a time.
-const CHUNK: usize = 1 << 16;
+/// The rows of a batch, its columns in the order of `columns`.
+pub(super) fn encode(batch: &RecordBatch, columns: &[Column]) -> Result<Vec<u8>> {
+    let mut arrays = Vec::with_capacity(columns.len());
+    for column in columns {
+        let array =
+            batch.column_by_name(&column.name).with_context(|| format!("the rows lack column {}", column.name))?;
+        arrays.push((column.name.as_str(), array.as_ref()));
+    }
+    let mut text = String::with_capacity(batch.num_rows() * columns.len() * 8);
+    for row in 0..batch.num_rows() {
+        for (index, (name, array)) in arrays.iter().enumerate() {
+            if index > 0 {
+                text.push('\t');
+            }
+            if array.is_null(row) {
+                text.push_str("\\N");
+            } else {
+                value(&mut text, *array, row).with_context(|| format!("column {name}"))?;
+            }
+        }
+        text.push('\n');
+    }
+    Ok(text.into_bytes())
+}
 
-/// Fails unless computed columns fit a mart's, one by one.
-pub(super) fn check(columns: &[MartColumn], schema: &Schema) -> Result<()> {
-    ensure!(
-        columns.len() == schema.fields().len(),
-        "{} columns were computed for {} in the table",
-        schema.fields().len(),
-        columns.len()
-    );
-    for (column, field) in columns.iter().zip(schema.fields()) {
-        let fits = match field.data_type() {
-            DataType::Int32 => column.kind == "integer",
-            DataType::Date32 => column.kind == "date",
-            DataType::Decimal128(precision, scale) => column.kind == format!("numeric({precision},{scale})"),
-            DataType::Utf8 => column.kind == "jsonb" || column.kind.starts_with("character varying"),
-            _ => false,
-        };
-        ensure!(
-            column.name == *field.name() && fits,
-            "the table's column {} is {}, and {} {} was computed",
-            column.name,
-            column.kind,
-            field.name(),
-            field.data_type()
-        );
+fn value(text: &mut String, array: &dyn Array, row: usize) -> Result<()> {
+    match array.data_type() {
+        DataType::Int32 => write!(text, "{}", array.as_primitive::<Int32Type>().value(row))?,
+        DataType::Int64 => write!(text, "{}", array.as_primitive::<Int64Type>().value(row))?,
+        DataType::Boolean => text.push(if array.as_boolean().value(row) { 't' } else { 'f' }),
+        DataType::Date32 => {
+            let date = array.as_primitive::<Date32Type>().value_as_date(row).context("a date out of range")?;
+            write!(text, "{}", date.format("%Y-%m-%d"))?;
+        }
+        DataType::Timestamp(..) => {
+            let instant = array.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row);
+            write!(text, "{}", instant.context("a timestamp out of range")?.format("%Y-%m-%d %H:%M:%S%.6f"))?;
+        }
+        DataType::Decimal128(_, scale) => {
+            decimal(text, array.as_primitive::<Decimal128Type>().value(row), *scale)?;
+        }
+        DataType::Utf8 => escape(text, array.as_string::<i32>().value(row))?,
+        other => bail!("there is no way to copy the type {other}"),
     }
     Ok(())
 }
 
-/// Copies rows by the given COPY statement; returns how many arrived.
-pub(super) async fn copy(connection: &mut PgConnection, statement: &str, batches: &[RecordBatch]) -> sqlx::Result<u64> {
-    let mut copy = connection.copy_in_raw(statement).await?;
-    let mut buffer = String::with_capacity(CHUNK * 2);
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            if let Err(error) = encode(&mut buffer, batch, row) {
-                copy.abort(error.to_string()).await?;
-                return Err(sqlx::Error::Protocol(error.to_string()));
-            }
-            if buffer.len() >= CHUNK {
-                copy.send(buffer.as_bytes()).await?;
-                buffer.clear();
-            }
-        }
-    }
-    copy.send(buffer.as_bytes()).await?;
-    copy.finish().await
-}
-
-fn encode(out: &mut String, batch: &RecordBatch, row: usize) -> Result<()> {
-    for (at, array) in batch.columns().iter().enumerate() {
-        if at > 0 {
-            out.push('\t');
-        }
-        if array.is_null(row) {
-            out.push_str("\\N");
-            continue;
-        }
-        match array.data_type() {
-            DataType::Int32 => write!(out, "{}", array.as_primitive::<Int32Type>().value(row))?,
-            DataType::Date32 => {
-                let day = array.as_primitive::<Date32Type>().value_as_date(row);
-                write!(out, "{}", day.ok_or_else(|| anyhow!("a date is out of range"))?)?;
-            }
-            DataType::Decimal128(_, scale) => decimal(out, array.as_primitive::<Decimal128Type>().value(row), *scale)?,
-            DataType::Utf8 => text(out, array.as_string::<i32>().value(row)),
-            other => bail!("no mart has a column of type {other}"),
-        }
-    }
-    out.push('\n');
-    Ok(())
-}
-
-fn decimal(out: &mut String, value: i128, scale: i8) -> Result<()> {
-    let scale = usize::try_from(scale)?;
-    if value < 0 {
-        out.push('-');
-    }
-    let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
+/// All digits of a decimal, whatever its precision: Arrow's own formatting cuts off what exceeds it, which would make an
+/// overflow a wrong amount.
+fn decimal(text: &mut String, number: i128, scale: i8) -> Result<()> {
+    let scale = usize::try_from(scale).context("a decimal with a negative scale")?;
+    let digits = format!("{:0>width$}", number.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
-    out.push_str(whole);
+    if number < 0 {
+        text.push('-');
+    }
+    text.push_str(whole);
     if scale > 0 {
-        out.push('.');
-        out.push_str(fraction);
+        text.push('.');
+        text.push_str(fraction);
     }
     Ok(())
 }
 
-fn text(out: &mut String, value: &str) {
+fn escape(text: &mut String, value: &str) -> Result<()> {
     for character in value.chars() {
         match character {
-            '\\' => out.push_str("\\\\"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            character => out.push(character),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '\0' => bail!("the text contains a zero character, which Postgres cannot store"),
+            other => text.push(other),
         }
     }
+    Ok(())
+}
+
+/// The server's complaint together with the row and column it is about.
+pub(super) fn explained(error: sqlx::Error) -> anyhow::Error {
+    let details = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    let Some(details) = details else {
+        return anyhow::Error::new(error).context("copying the rows");
+    };
+    let mut message = details.message().to_owned();
+    if let Some(detail) = details.detail() {
+        message.push_str(": ");
+        message.push_str(detail);
+    }
+    if let Some(place) = details.r#where() {
+        // `COPY staged, line 3, column total_revenue: "…"`
+        message.push_str(" at ");
+        message.push_str(place.lines().next().unwrap_or_default());
+    }
+    anyhow!(message)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use rust_decimal::Decimal;
+    use std::sync::Arc;
 
-    #[test]
-    fn decimals_are_written_as_rust_decimal_writes_them() {
-        for value in [0, 1, -1, 9, 10, 99, 100, -12_345, 999_999_999_999_999_999, i128::from(i64::MIN)] {
-            for scale in [0, 2, 4] {
-                let mut out = String::new();
-                decimal(&mut out, value, scale).unwrap();
-                assert_eq!(out, Decimal::from_i128_with_scale(value, scale as u32).to_string());
-            }
-        }
+    use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Int32Array, StringArray};
+
+    use super::*;
+
+    fn encoded(columns: &[(&str, ArrayRef)]) -> Result<String> {
+        let names: Vec<_> =
+            columns.iter().map(|(name, _)| Column { name: (*name).into(), type_name: String::new() }).collect();
+        let batch = RecordBatch::try_from_iter(columns.iter().cloned()).unwrap();
+        encode(&batch, &names).map(|text| String::from_utf8(text).unwrap())
     }
 
     #[test]
-    fn text_survives_what_copy_gives_a_meaning() {
-        let mut out = String::new();
-        text(&mut out, "a\\N\tb\r\nc");
-        assert_eq!(out, "a\\\\N\\tb\\r\\nc");
+    fn values_are_written_exactly() {
+        let amount = Decimal128Array::from(vec![Some(-999_999_999_999_999_999), Some(5), None]);
+        let amount = amount.with_precision_and_scale(18, 2).unwrap();
+        let text = encoded(&[
+            ("day", Arc::new(Date32Array::from(vec![Some(0), Some(20_473), None]))),
+            ("amount", Arc::new(amount)),
+            ("count", Arc::new(Int32Array::from(vec![Some(i32::MIN), Some(0), None]))),
+            ("name", Arc::new(StringArray::from(vec![Some("a\tb\\N\r\n"), Some(""), None]))),
+        ]);
+        assert_eq!(
+            text.unwrap(),
+            "1970-01-01\t-9999999999999999.99\t-2147483648\ta\\tb\\\\N\\r\\n\n\
+             2026-01-20\t0.05\t0\t\n\\N\t\\N\t\\N\t\\N\n"
+        );
+    }
+
+    #[test]
+    fn decimals_keep_every_digit() {
+        let written = |number, scale| {
+            let mut text = String::new();
+            decimal(&mut text, number, scale).unwrap();
+            text
+        };
+        assert_eq!(written(0, 2), "0.00");
+        assert_eq!(written(-5, 2), "-0.05");
+        assert_eq!(written(1_000_000_000_000_000_000, 2), "10000000000000000.00", "nineteen digits, one too many");
+        assert_eq!(written(i128::MIN, 0), "-170141183460469231731687303715884105728");
+    }
+
+    #[test]
+    fn a_zero_character_is_an_error_that_names_the_column() {
+        let error = encoded(&[("name", Arc::new(StringArray::from(vec!["a\0b"])))]).unwrap_err();
+        assert!(format!("{error:#}").starts_with("column name: "), "{error:#}");
     }
 }

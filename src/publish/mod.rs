@@ -1,160 +1,210 @@
-//! Publishing: one transaction for all of an organisation's marts that passed their audit.
+//! Publishing: one transaction for all of an organisation's marts.
 //!
-//! COPY into a temporary table shaped by the mart itself, a row in `etl_changes` for every cell that moves, an update of
-//! the rows that differ and an insert of those that are new, and the run's success in `etl_runs`: the ledgers and the
-//! marts can never disagree. A mart is never dropped, truncated or rewritten, so its policies, grants, views and indexes
-//! are never lost; a mart whose policies are gone is not published into.
+//! New rows go by COPY into a temporary table per mart; what differs from the published rows is written to the change
+//! ledger, then upserted; then each run is written to the run ledger; then everything is committed, or nothing is.
 
+mod columns;
 mod copy;
-mod guard;
 mod statements;
 
-use anyhow::{Context, Result, anyhow};
-use arrow::array::RecordBatch;
-use sqlx::{PgConnection, Row as _};
+use std::sync::Arc;
 
-use crate::jobs::Job;
-use crate::ledger::{self, JobRun};
-use crate::postgres::{Organization, as_loader, assembled};
+use anyhow::{Context, Result, bail, ensure};
+use arrow::array::{ArrayRef, StringArray};
+use arrow::record_batch::RecordBatch;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction, query, query_as, query_scalar};
+
+use crate::ledger::{self, Counts, Finished, RunId, Status};
+use crate::postgres::{self, Kind};
+use columns::Column;
 use statements::Statements;
 
-/// Rows of a mart, ready to be published: the mart's columns without the bookkeeping ones.
+/// The organisation that is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    pub id: i32,
+    pub slug: String,
+}
+
+/// The rows of one mart that passed their audit, and how its run ended.
 #[derive(Debug, Clone)]
 pub struct MartRows {
     pub mart: &'static str,
-    /// The unique key besides `org_id`.
+    /// The mart's unique key besides `org_id`.
     pub key: &'static [&'static str],
-    /// What the rows say of where they come from.
     pub source_system: &'static str,
+    /// Every column of the mart but the bookkeeping ones, in the mart's exact types; in any order.
     pub batches: Vec<RecordBatch>,
+    /// Success or partial.
+    pub finished: Finished,
 }
 
-/// What publishing a mart did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What publishing did to one mart.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    pub inserted: u64,
-    pub updated: u64,
-    pub unchanged: u64,
-    /// Cells that moved, each a row in `etl_changes`.
-    pub changed_cells: u64,
+    pub mart: &'static str,
+    pub inserted: i64,
+    pub updated: i64,
+    pub unchanged: i64,
+    /// Rows written to `etl_changes`.
+    pub changed_cells: i64,
 }
 
-/// Whether the transaction counts.
+/// Whether a publication counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Commit,
-    /// Everything is done and rolled back, so that the counts are true and nothing is published.
+    /// Everything is done and then rolled back, so that the counts are true and nothing is published. The run is in no
+    /// ledger.
     DryRun,
 }
 
-/// Columns that belong to the loader, not to a mart's SQL.
-const BOOKKEEPING: &[&str] = &["id", "org_id", "source_system", "source_table", "created_at", "updated_at"];
-
-/// Publishes an organisation's marts, each with the row that the run ledger keeps of it.
+/// Publishes the marts of an organisation, all or none. Publishing the same rows again changes nothing.
 ///
 /// # Errors
-/// Whatever fails, fails for all of them, and nothing is published. The message names the mart.
+/// Names the mart and, where the database tells, the column and the row. Nothing was published then.
 pub async fn publish(
     connection: &mut PgConnection,
     org: &Organization,
-    run_id: &str,
-    marts: &[(&MartRows, JobRun)],
+    run: &RunId,
+    marts: &[MartRows],
     mode: Mode,
 ) -> Result<Vec<Published>> {
-    let mut transaction = as_loader(connection, org.id).await?;
-    let mut all = Vec::with_capacity(marts.len());
-    for (rows, job_run) in marts {
-        let published = one(&mut transaction, org, run_id, rows).await.with_context(|| rows.mart)?;
-        let written = JobRun {
-            rows_inserted: published.inserted,
-            rows_updated: published.updated,
-            rows_unchanged: published.unchanged,
-            ..job_run.clone()
+    let mut transaction = postgres::as_loader(connection, org.id).await?;
+    let slug: Option<String> = query_scalar("select slug from organizations where id = $1")
+        .bind(org.id)
+        .fetch_optional(&mut *transaction)
+        .await
+        .context("looking the organisation up")?;
+    ensure!(
+        slug.as_deref() == Some(&org.slug),
+        "organisation {} is not number {} of this database: run `marts migrate`",
+        org.slug,
+        org.id
+    );
+    postgres::verify(&mut transaction, "etl_runs", Kind::Mart).await?;
+    postgres::verify(&mut transaction, "etl_changes", Kind::Ledger).await?;
+
+    let mut published = Vec::with_capacity(marts.len());
+    for rows in marts {
+        let done = publish_mart(&mut transaction, org, run, rows, mode)
+            .await
+            .with_context(|| format!("publishing {} of {}", rows.mart, org.slug))?;
+        published.push(done);
+    }
+    let ended = match mode {
+        Mode::Commit => transaction.commit().await,
+        Mode::DryRun => transaction.rollback().await,
+    };
+    ended.with_context(|| format!("publishing {}", org.slug))?;
+    Ok(published)
+}
+
+async fn publish_mart(
+    transaction: &mut Transaction<'_, Postgres>,
+    org: &Organization,
+    run: &RunId,
+    rows: &MartRows,
+    mode: Mode,
+) -> Result<Published> {
+    ensure!(
+        matches!(rows.finished.status, Status::Success | Status::Partial),
+        "a run that ended as {} has nothing to publish",
+        rows.finished.status.name()
+    );
+    let table = columns::of(transaction, rows.mart).await?;
+    let columns = columns::staged(&table, &rows.batches, rows.key)?;
+    let statements = Statements::new(rows.mart, rows.key, &columns);
+
+    // Taken first, so that nobody alters the table between the check and the commit.
+    execute(transaction, &statements.lock).await?;
+    postgres::verify(transaction, rows.mart, Kind::Mart).await?;
+
+    execute(transaction, &statements.stage).await?;
+    let staged = copy_rows(transaction, &statements.copy, &rows.batches, &columns).await?;
+    let twice: Option<String> =
+        query_scalar(AssertSqlSafe(statements.duplicates)).fetch_optional(&mut **transaction).await?;
+    if let Some(key) = twice {
+        bail!("there is more than one row for {key}");
+    }
+
+    let changed_cells = query(AssertSqlSafe(statements.changes))
+        .bind(run.as_str())
+        .bind(org.id)
+        .bind(rows.source_system)
+        .execute(&mut **transaction)
+        .await
+        .context("writing the change ledger")?
+        .rows_affected();
+    let (inserted, updated): (i64, i64) = query_as(AssertSqlSafe(statements.upsert))
+        .bind(org.id)
+        .bind(rows.source_system)
+        .fetch_one(&mut **transaction)
+        .await
+        .context("writing the rows")?;
+
+    let counts = Counts { inserted, updated, unchanged: count(staged)? - inserted - updated };
+    if mode == Mode::Commit {
+        ledger::record(transaction, org.id, run, &rows.finished, Some(counts)).await?;
+    }
+    let Counts { inserted, updated, unchanged } = counts;
+    Ok(Published { mart: rows.mart, inserted, updated, unchanged, changed_cells: count(changed_cells)? })
+}
+
+async fn copy_rows(
+    transaction: &mut Transaction<'_, Postgres>,
+    statement: &str,
+    batches: &[RecordBatch],
+    columns: &[Column],
+) -> Result<u64> {
+    let expected: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let mut copy = transaction.copy_in_raw(statement).await.context("starting the copy")?;
+    let mut failure = None;
+    for batch in batches {
+        let sent = match copy::encode(batch, columns) {
+            Ok(text) => copy.send(text).await.map(|_| ()).map_err(anyhow::Error::new),
+            Err(error) => Err(error),
         };
-        ledger::write(&mut transaction, &written).await?;
-        all.push(published);
+        if let Err(error) = sent {
+            failure = Some(error);
+            break;
+        }
     }
-    match mode {
-        Mode::Commit => transaction.commit().await.context("committing")?,
-        Mode::DryRun => transaction.rollback().await.context("rolling back")?,
+    if let Some(error) = failure {
+        // An error here would only hide the first one.
+        let _ = copy.abort("the rows could not be encoded").await;
+        return Err(error);
     }
-    Ok(all)
+    let copied = copy.finish().await.map_err(|error| copy::explained(error))?;
+    ensure!(usize::try_from(copied).is_ok_and(|copied| copied == expected), "copied {copied} rows of {expected}");
+    Ok(copied)
 }
 
-async fn one(connection: &mut PgConnection, org: &Organization, run_id: &str, rows: &MartRows) -> Result<Published> {
-    guard::check(connection, rows.mart).await?;
-    let columns = columns(connection, rows.mart).await?;
-    if let Some(batch) = rows.batches.first() {
-        copy::check(&columns, &batch.schema())?;
-    }
-    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    let statements = Statements::new(rows.mart, rows.key, &names);
-    sqlx::query(assembled(statements.create())).execute(&mut *connection).await.map_err(plain)?;
-    let total = copy::copy(connection, &statements.copy(), &rows.batches).await.map_err(plain)?;
-    sqlx::query(assembled(statements.unique_key())).execute(&mut *connection).await.map_err(plain)?;
-    let values = |sql: String| sqlx::query(assembled(sql)).bind(org.id).bind(rows.source_system);
-    let changes = values(statements.changes()).bind(run_id).bind(rows.mart);
-    let changed_cells = changes.execute(&mut *connection).await.map_err(plain)?.rows_affected();
-    let updated = values(statements.update()).execute(&mut *connection).await.map_err(plain)?.rows_affected();
-    let inserted = values(statements.insert()).execute(&mut *connection).await.map_err(plain)?.rows_affected();
-    sqlx::query(assembled(statements.drop())).execute(&mut *connection).await?;
-    let unchanged = total.checked_sub(updated + inserted).context("more rows were written than computed")?;
-    Ok(Published { inserted, updated, unchanged, changed_cells })
-}
-
-/// A column of a mart as the catalog has it.
-#[derive(Debug, Clone)]
-pub(crate) struct MartColumn {
-    pub(crate) name: String,
-    /// As `format_type` writes it: `numeric(18,2)`.
-    pub(crate) kind: String,
-}
-
-/// The columns of a mart that its SQL fills, in order.
-async fn columns(connection: &mut PgConnection, mart: &str) -> Result<Vec<MartColumn>> {
-    let columns: Vec<(String, String)> = sqlx::query_as(
-        "select attname::text, format_type(atttypid, atttypmod) from pg_attribute
-        where attrelid = to_regclass($1) and attnum > 0 and not attisdropped and attname <> all($2) order by attnum",
-    )
-    .bind(mart)
-    .bind(BOOKKEEPING)
-    .fetch_all(connection)
-    .await?;
-    Ok(columns.into_iter().map(|(name, kind)| MartColumn { name, kind }).collect())
-}
-
-/// The rows of a mart that are published for an organisation, every cell as exact text.
-pub async fn published(connection: &mut PgConnection, org_id: i32, job: &Job) -> Result<Vec<RecordBatch>> {
-    let context = || format!("reading what is published in {}", job.mart);
-    let mut transaction = as_loader(connection, org_id).await?;
-    let columns = columns(&mut transaction, job.mart).await.with_context(context)?;
-    let list: Vec<_> = columns.iter().map(|column| format!("{}::text", quoted(&column.name))).collect();
-    let sql = format!("select {} from {} where org_id = $1", list.join(", "), quoted(job.mart));
-    let rows = sqlx::query(assembled(sql)).bind(org_id).fetch_all(&mut *transaction).await.with_context(context)?;
+/// The rows of a mart that are published for an organisation, every cell as exact text; for the audit.
+pub async fn published(connection: &mut PgConnection, org_id: i32, mart: &str) -> Result<Vec<RecordBatch>> {
+    let context = || format!("reading what is published in {mart}");
+    let mut transaction = postgres::as_loader(connection, org_id).await?;
+    let columns = columns::measured(columns::of(&mut transaction, mart).await.with_context(context)?);
+    let list: Vec<_> = columns.iter().map(|column| format!("{}::text", statements::quoted(&column.name))).collect();
+    let sql = format!("select {} from {} where org_id = $1", list.join(", "), statements::quoted(mart));
+    let rows = query(AssertSqlSafe(sql)).bind(org_id).fetch_all(&mut *transaction).await.with_context(context)?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let arrays = columns.iter().enumerate().map(|(at, column)| {
-        let cells = rows.iter().map(|row| row.try_get::<Option<String>, _>(at));
-        let array: arrow::array::StringArray = cells.collect::<Result<Vec<_>, _>>()?.into();
-        Ok((column.name.clone(), std::sync::Arc::new(array) as arrow::array::ArrayRef, true))
+    let arrays = columns.into_iter().enumerate().map(|(at, column)| {
+        let cells = rows.iter().map(|row| row.try_get::<Option<String>, _>(at)).collect::<Result<Vec<_>, _>>()?;
+        Ok((column.name, Arc::new(StringArray::from(cells)) as ArrayRef, true))
     });
     let arrays = arrays.collect::<Result<Vec<_>>>().with_context(context)?;
     Ok(vec![RecordBatch::try_from_iter_with_nullable(arrays)?])
 }
 
-/// An identifier in quotes.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+async fn execute(transaction: &mut Transaction<'_, Postgres>, sql: &str) -> Result<()> {
+    query(AssertSqlSafe(sql)).execute(&mut **transaction).await?;
+    Ok(())
 }
 
-/// A database error with what Postgres adds to it: which row, which constraint.
-fn plain(error: sqlx::Error) -> anyhow::Error {
-    let sqlx::Error::Database(database) = &error else { return anyhow!(error) };
-    let detail = database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
-    let place = detail.and_then(|error| error.r#where().or(error.detail()));
-    match place {
-        Some(place) => anyhow!("{} ({})", database.message(), place.replace('\n', "; ")),
-        None => anyhow!("{}", database.message().to_owned()),
-    }
+fn count(rows: u64) -> Result<i64> {
+    i64::try_from(rows).context("too many rows to count")
 }

@@ -1,136 +1,98 @@
-//! The SQL of a publication, put together from a mart's columns.
-//!
-//! In all of them `$1` is the organisation and `$2` the source system.
+//! The statements that publish one mart, made from its columns. Identifiers are quoted, values are parameters.
 
-use super::quoted;
+use super::columns::Column;
 
-/// The statements for one mart.
-pub(super) struct Statements<'a> {
-    mart: &'a str,
-    key: &'a [&'a str],
-    columns: &'a [&'a str],
+/// One mart's statements, in the order they run.
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) lock: String,
+    /// Makes the temporary table. Types are declared once, in the migration.
+    pub(super) stage: String,
+    pub(super) copy: String,
+    /// Returns a key that comes twice.
+    pub(super) duplicates: String,
+    /// $1 run, $2 organisation, $3 source system.
+    pub(super) changes: String,
+    /// $1 organisation, $2 source system. Returns the counts of rows inserted and updated.
+    pub(super) upsert: String,
 }
 
-impl<'a> Statements<'a> {
-    pub(super) fn new(mart: &'a str, key: &'a [&'a str], columns: &'a [&'a str]) -> Self {
-        Statements { mart, key, columns }
-    }
+impl Statements {
+    pub(super) fn new(mart: &str, key: &[&str], columns: &[Column]) -> Statements {
+        let staged = quoted(&format!("staged_{mart}"));
+        let table = quoted(mart);
+        let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
+        let keys: Vec<String> = key.iter().map(|name| quoted(name)).collect();
+        let cells: Vec<&str> = names.iter().filter(|name| !keys.contains(name)).map(String::as_str).collect();
 
-    fn mart(&self) -> String {
-        quoted(self.mart)
-    }
-
-    fn fresh(&self) -> String {
-        quoted(&format!("fresh_{}", self.mart))
-    }
-
-    fn list(&self, prefix: &str) -> String {
-        let columns: Vec<_> = self.columns.iter().map(|column| format!("{prefix}{}", quoted(column))).collect();
-        columns.join(", ")
-    }
-
-    /// The columns that a row's key does not decide.
-    fn measures(&self) -> Vec<&'a str> {
-        self.columns.iter().copied().filter(|column| !self.key.contains(column)).collect()
-    }
-
-    fn same_key(&self) -> String {
-        let keys = self.key.iter().map(|key| format!(" and published.{0} = fresh.{0}", quoted(key)));
-        format!("published.org_id = $1{}", keys.collect::<String>())
-    }
-
-    /// Whether a published row differs from the fresh one, where it comes from included.
-    fn differs(&self) -> String {
-        let row = |prefix: &str| {
-            let cells: Vec<_> = self.measures().iter().map(|column| format!("{prefix}.{}", quoted(column))).collect();
-            cells.join(", ")
+        let columns = names.join(", ");
+        let key_object: Vec<String> = key.iter().map(|name| format!("{}, n.{}", literal(name), quoted(name))).collect();
+        let key_object = key_object.join(", ");
+        // The new rows, each with the published row of its key, if there is one.
+        let joined = |org: &str| {
+            let on: Vec<String> = keys.iter().map(|key| format!("o.{key} = n.{key}")).collect();
+            format!("pg_temp.{staged} n left join {table} o on o.org_id = {org} and {}", on.join(" and "))
         };
-        format!("({}, published.source_system) is distinct from ({}, $2)", row("published"), row("fresh"))
-    }
-
-    /// A temporary table shaped by the mart, so that types are declared once, in the migration.
-    pub(super) fn create(&self) -> String {
-        format!(
-            "create temporary table {} on commit drop as select {} from {} limit 0",
-            self.fresh(),
-            self.list(""),
-            self.mart()
-        )
-    }
-
-    /// A computation that gives a period twice fails at this.
-    pub(super) fn unique_key(&self) -> String {
-        let keys: Vec<_> = self.key.iter().map(|key| quoted(key)).collect();
-        format!("create unique index on {} ({})", self.fresh(), keys.join(", "))
-    }
-
-    pub(super) fn copy(&self) -> String {
-        format!("copy {} ({}) from stdin", self.fresh(), self.list(""))
-    }
-
-    /// `$3` is the run, `$4` the mart's name. A row that is new has no old values.
-    pub(super) fn changes(&self) -> String {
-        let cells: Vec<_> = self
-            .measures()
+        // (column, old, new, differs) for every cell. The comparison is the column's own: null differs from 0, and JSON
+        // is compared by what it says, not by how it is written.
+        let mut compared: Vec<String> = cells
             .iter()
-            .map(|column| {
-                let name = quoted(column);
-                let literal = column.replace('\'', "''");
-                format!(
-                    "('{literal}', published.{name}::text, fresh.{name}::text, published.{name} is distinct from fresh.{name})"
-                )
-            })
+            .zip(cells.iter().map(|cell| literal(&unquoted(cell))))
+            .map(|(cell, name)| format!("({name}, o.{cell}::text, n.{cell}::text, o.{cell} is distinct from n.{cell})"))
             .collect();
-        let keys: Vec<_> =
-            self.key.iter().map(|key| format!("'{}', fresh.{}", key.replace('\'', "''"), quoted(key))).collect();
-        format!(
-            "insert into etl_changes (run_id, org_id, mart, key, column_name, old_value, new_value)
-            select $3, $1, $4, jsonb_build_object({keys}), cells.column_name, cells.old_value, cells.new_value
-            from {fresh} as fresh
-            left join {mart} as published on {same_key}
-            cross join lateral (values {cells},
-                ('source_system', published.source_system::text, $2::text, published.source_system is distinct from $2)
-            ) as cells (column_name, old_value, new_value, differs)
-            where cells.differs",
-            keys = keys.join(", "),
-            fresh = self.fresh(),
-            mart = self.mart(),
-            same_key = self.same_key(),
-            cells = cells.join(", "),
-        )
-    }
+        compared.push("('source_system', o.source_system::text, $3, o.source_system is distinct from $3)".to_owned());
+        let compared = compared.join(", ");
 
-    /// Only rows that differ: `updated_at` moves on a change and on nothing else.
-    pub(super) fn update(&self) -> String {
-        let sets: Vec<_> = self.measures().iter().map(|column| format!("{0} = fresh.{0}", quoted(column))).collect();
-        format!(
-            "update {mart} as published set {sets}, source_system = $2, updated_at = current_timestamp
-            from {fresh} as fresh where {same_key} and {differs}",
-            mart = self.mart(),
-            sets = sets.join(", "),
-            fresh = self.fresh(),
-            same_key = self.same_key(),
-            differs = self.differs(),
-        )
-    }
+        let of = |alias: &str| cells.iter().map(|cell| format!("{alias}.{cell}, ")).collect::<String>();
+        let differs = format!("({}o.source_system) is distinct from ({}$2)", of("o"), of("n"));
+        let differs_still =
+            format!("({}o.source_system) is distinct from ({}excluded.source_system)", of("o"), of("excluded"));
+        let assigned: String = cells.iter().map(|cell| format!("{cell} = excluded.{cell}, ")).collect();
 
-    /// Only rows that are not there. An upsert would do both, but it draws a number for `id` for every row of every
-    /// night, and those run out.
-    pub(super) fn insert(&self) -> String {
-        format!(
-            "insert into {mart} (org_id, {list}, source_system)
-            select $1, {fresh_list}, $2 from {fresh} as fresh
-            where not exists (select from {mart} as published where {same_key}) order by {order}",
-            mart = self.mart(),
-            list = self.list(""),
-            fresh_list = self.list("fresh."),
-            fresh = self.fresh(),
-            same_key = self.same_key(),
-            order = self.key.iter().map(|key| format!("fresh.{}", quoted(key))).collect::<Vec<_>>().join(", "),
-        )
+        Statements {
+            lock: format!("lock table {table} in row exclusive mode"),
+            stage: format!("create temporary table {staged} on commit drop as select {columns} from {table} limit 0"),
+            copy: format!("copy pg_temp.{staged} ({columns}) from stdin"),
+            duplicates: format!(
+                "select jsonb_build_object({key_object})::text from pg_temp.{staged} n \
+                 group by {} having count(*) > 1 limit 1",
+                keys.join(", ")
+            ),
+            changes: format!(
+                "insert into etl_changes (run_id, org_id, mart, key, column_name, old_value, new_value) \
+                 select $1, $2, {}, jsonb_build_object({key_object}), cell.name, cell.old, cell.new \
+                 from {} cross join lateral (values {compared}) as cell (name, old, new, differs) \
+                 where cell.differs order by {}, cell.name",
+                literal(mart),
+                joined("$2"),
+                keys.iter().map(|key| format!("n.{key}")).collect::<Vec<_>>().join(", ")
+            ),
+            // Only rows that differ are touched: an upsert of all would use up the sequence for nothing. `on conflict`
+            // is for whoever writes at the same time without holding the lock.
+            upsert: format!(
+                "with written as (\
+                 insert into {table} as o (org_id, {columns}, source_system) \
+                 select $1, {}, $2 from {} where o.org_id is null or {differs} \
+                 on conflict (org_id, {}) do update set {assigned}source_system = excluded.source_system, \
+                 updated_at = current_timestamp at time zone 'UTC' where {differs_still} \
+                 returning (xmax = 0) as inserted) \
+                 select count(*) filter (where inserted), count(*) filter (where not inserted) from written",
+                names.iter().map(|name| format!("n.{name}")).collect::<Vec<_>>().join(", "),
+                joined("$1"),
+                keys.join(", ")
+            ),
+        }
     }
+}
 
-    pub(super) fn drop(&self) -> String {
-        format!("drop table {}", self.fresh())
-    }
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn unquoted(name: &str) -> String {
+    name.trim_matches('"').replace("\"\"", "\"")
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }

@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
-use rand::RngExt;
 use serde_json::json;
 use tracing::Instrument as _;
 
@@ -22,9 +21,9 @@ use crate::compute::{Compute, Inputs, Pulls};
 use crate::config::{Config, Org};
 use crate::extract;
 use crate::jobs::Job;
-use crate::ledger::{self, JobRun};
-use crate::postgres::{Database, Organization};
-use crate::publish::{self, MartRows};
+use crate::ledger::{self, Finished, RunId, Started};
+use crate::postgres::{Database, Locked, OrganizationRow};
+use crate::publish::{self, MartRows, Organization};
 use crate::staging::Staging;
 
 pub use plan::{Plan, Wanted, Window, plan, source_for};
@@ -59,15 +58,19 @@ struct Night<'a> {
     staging: Staging,
     clock: &'a Clock,
     request: &'a Request,
-    run_id: String,
+    run: RunId,
     tell: &'a Tell<'a>,
 }
 
 /// A mart that is computed and audited.
 struct Prepared {
     report: MartReport,
+    /// What of it may be published.
     rows: Option<MartRows>,
-    job_run: JobRun,
+    job: &'static Job,
+    finished: Finished,
+    /// Whether the run ledger knows that it began.
+    is_recorded: bool,
     began: Instant,
 }
 
@@ -84,29 +87,26 @@ pub async fn run(
 ) -> Result<RunReport> {
     let started_at = clock.now();
     let began = Instant::now();
-    // The instant sorts, the suffix tells apart runs of one second.
-    let run_id = format!("{}-{:04x}", started_at.format("%Y%m%dT%H%M%SZ"), rand::rng().random::<u16>());
     let staging = Staging::new(&config.staging.path);
     let swept = staging.sweep().context("sweeping the landing zone")?;
     if swept > 0 {
         tracing::info!(swept, "removed pulls that were cut short");
     }
     let todo = todo(config, request, started_at)?;
-    let orgs = database.sync_organizations(&config.orgs).await?;
-    let night = Night { config, database, staging, clock, request, run_id, tell };
+    database.require_migrated().await?;
+    let rows: Vec<OrganizationRow> = config.orgs.iter().map(OrganizationRow::from).collect();
+    let ids = database.sync_organizations(&rows).await?;
+    let night = Night { config, database, staging, clock, request, run: RunId::new(started_at), tell };
     let marts: usize = todo.iter().map(|todo| todo.jobs.len()).sum();
-    {
-        let mut connection = database.connection().await?;
-        ledger::sweep(&mut connection, started_at).await?;
-    }
-    let run = (!request.dry_run).then_some(night.run_id.as_str());
+    let run = (!request.dry_run).then_some(night.run.as_str());
     tell(&Event::Started { run, marts });
     let mut reports = Vec::with_capacity(marts);
     let mut as_of = None;
     for Todo { org, jobs, window } in todo {
         as_of = as_of.max(Some(window.as_of));
-        let row = orgs.iter().find(|row| row.slug == org.slug).context("an organisation without a row")?;
-        reports.extend(night.organization(org, row, &jobs, window).await);
+        let at = config.orgs.iter().position(|row| row.slug == org.slug).context("an organisation without a row")?;
+        let row = Organization { id: ids[at], slug: org.slug.clone() };
+        reports.extend(night.organization(org, &row, &jobs, window).await);
     }
     Ok(RunReport { run: run.map(str::to_owned), started_at, duration: Some(began.elapsed()), as_of, marts: reports })
 }
@@ -156,60 +156,59 @@ impl Night<'_> {
     ) -> Vec<MartReport> {
         let mut prepared = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let began = Instant::now();
             let as_of = window.as_of;
             let span = tracing::info_span!("run", job = job.name, org = org.slug, %as_of);
-            let mut job_run = JobRun::started(&self.run_id, row, job, as_of, self.clock.now());
-            let mut report = MartReport::begun(&org.slug, job);
-            let work = self.prepare(org, row, job, window, &mut job_run, &mut report).instrument(span);
-            let rows = work.await.with_context(|| format!("{}/{} {as_of}", job.name, org.slug));
-            report.duration = began.elapsed();
-            let rows = match rows {
-                Ok(rows) => rows,
-                Err(error) => {
-                    report.fail(&error);
-                    None
-                }
+            let mut work = Prepared {
+                report: MartReport::begun(&org.slug, job),
+                rows: None,
+                job,
+                finished: Finished {
+                    job: job.name.to_owned(),
+                    status: ledger::Status::Failed,
+                    rows_landed: None,
+                    error: None,
+                    detail: json!({}),
+                },
+                is_recorded: false,
+                began: Instant::now(),
             };
-            prepared.push(Prepared { report, rows, job_run, began });
+            let done = self.prepare(org, row, window, &mut work).instrument(span).await;
+            if let Err(error) = done.with_context(|| format!("{}/{} {as_of}", job.name, org.slug)) {
+                work.report.fail(&error);
+            }
+            prepared.push(work);
         }
         self.publish(row, &mut prepared).await;
-        for Prepared { job_run, .. } in &prepared {
-            if let Err(error) = self.database.unlock(job_run.mart, row.id).await {
-                tracing::warn!(mart = job_run.mart, "the lock could not be released: {error:#}");
+        if !self.request.dry_run {
+            for Prepared { job, .. } in &prepared {
+                if let Err(error) = self.database.unlock(job.mart, row.id).await {
+                    tracing::warn!(mart = job.mart, "the lock could not be released: {error:#}");
+                }
             }
         }
         let reports = prepared.into_iter().map(|prepared| prepared.report);
         reports.inspect(|mart| (self.tell)(&Event::Done { mart })).collect()
     }
 
-    /// Lands, computes and audits one mart; returns what may be published of it, if anything.
-    async fn prepare(
-        &self,
-        org: &Org,
-        row: &Organization,
-        job: &'static Job,
-        window: Window,
-        job_run: &mut JobRun,
-        report: &mut MartReport,
-    ) -> Result<Option<MartRows>> {
+    /// Lands, computes and audits one mart.
+    async fn prepare(&self, org: &Org, row: &Organization, window: Window, work: &mut Prepared) -> Result<()> {
+        let job = work.job;
         let source = source_for(job, org).context("the job has no source for the organisation")?;
+        let plan = plan(job, source, org, window)?;
+        let periods = plan.periods.first().zip(plan.periods.last()).map(|(first, last)| (first.start, last.end));
         if !self.request.dry_run {
-            if let Some(holder) = self.database.lock(job.mart, row.id).await? {
-                bail!(
-                    "{} of {} is being filled by another run: {holder}; try again when it has ended",
-                    job.mart,
-                    org.slug
-                );
+            if let Locked::HeldBy(holder) = self.database.lock(job.mart, row.id).await? {
+                bail!("{} is being filled by another run: {holder}; try again when it has ended", job.mart);
             }
             let mut connection = self.database.connection().await?;
-            ledger::start(&mut connection, job_run).await?;
+            ledger::sweep(&mut connection, row.id, &self.run).await?;
+            let (job, mart) = (job.name, job.mart);
+            let started = Started { run: &self.run, org_id: row.id, job, mart, as_of: window.as_of, periods };
+            ledger::start(&mut connection, &started).await?;
+            work.is_recorded = true;
         }
-        let plan = plan(job, source, org, window)?;
-        let (Some(first), Some(last)) = (plan.periods.first(), plan.periods.last()) else {
-            bail!("no day to report: all are before data_start_date or in excluded_months");
-        };
-        job_run.periods = Some((first.start, last.end));
+        ensure!(periods.is_some(), "no day to report: all are before data_start_date or in excluded_months");
+        let report = &mut work.report;
 
         let began = Instant::now();
         let pulls = self.land(org, &plan, window).await?;
@@ -222,11 +221,11 @@ impl Night<'_> {
             peak_memory_mib = peak_memory_mib(),
             "landed"
         );
-        job_run.rows_landed = report.landed;
+        work.finished.rows_landed = i64::try_from(report.landed).ok();
 
         let published = {
             let mut connection = self.database.connection().await?;
-            publish::published(&mut connection, row.id, job).await?
+            publish::published(&mut connection, row.id, job.mart).await?
         };
         let began = Instant::now();
         let inputs = Inputs { config: self.config, org, plan: &plan, pulls: &pulls, as_of: window.as_of };
@@ -253,7 +252,7 @@ impl Night<'_> {
             (false, true) => Status::Held,
             (false, false) => Status::PartlyHeld,
         };
-        job_run.detail = json!({
+        work.finished.detail = json!({
             "pulls": pulls.all().map(|landed| {
                 let manifest = landed.manifest();
                 json!({
@@ -265,10 +264,12 @@ impl Night<'_> {
             "landing_ms": landing.as_millis() as u64,
             "computing_ms": computing.as_millis() as u64,
         });
-        if report.status == Status::Held {
-            return Ok(None);
+        if report.status != Status::Held {
+            let finished = Finished { status: ledger_status(report.status), ..work.finished.clone() };
+            let source_system = source.source_system;
+            work.rows = Some(MartRows { mart: job.mart, key: job.key, source_system, batches, finished });
         }
-        Ok(Some(MartRows { mart: job.mart, key: job.key, source_system: source.source_system, batches }))
+        Ok(())
     }
 
     /// The pulls that a plan needs: fresh ones, or what is staged.
@@ -301,71 +302,55 @@ impl Night<'_> {
         Ok(pulls)
     }
 
-    /// Publishes what passed, in one transaction, and writes down how every mart ended.
+    /// Publishes what passed, in one transaction, and writes down how every other mart ended.
     async fn publish(&self, row: &Organization, prepared: &mut [Prepared]) {
-        let passed: Vec<usize> = (0..prepared.len()).filter(|at| prepared[*at].rows.is_some()).collect();
-        if !passed.is_empty() {
-            let began = Instant::now();
-            match self.publish_rows(row, prepared, &passed).await {
-                Ok(published) => {
-                    for (at, published) in passed.iter().zip(published) {
-                        prepared[*at].report.counted(&published, self.request.dry_run);
+        let began = Instant::now();
+        let marts: Vec<MartRows> = prepared.iter_mut().filter_map(|work| work.rows.take()).collect();
+        if !marts.is_empty() {
+            let published = self.publish_rows(row, &marts).await;
+            for work in prepared.iter_mut().filter(|work| marts.iter().any(|rows| rows.mart == work.job.mart)) {
+                let done = match &published {
+                    Ok(published) => {
+                        published.iter().find(|done| done.mart == work.job.mart).context("it was left out")
                     }
-                    tracing::info!(marts = passed.len(), duration_ms = began.elapsed().as_millis() as u64, "published");
-                }
-                Err(error) => {
-                    for at in passed {
-                        let job = prepared[at].job_run.job;
-                        let error = anyhow!("{error:#}").context(format!("{job}/{}: publishing", row.slug));
-                        prepared[at].report.fail(&error);
-                    }
+                    Err(error) => Err(anyhow!("{error:#}")),
+                };
+                match done.with_context(|| format!("{}/{}", work.job.name, row.slug)) {
+                    Ok(done) => work.report.counted(done, self.request.dry_run),
+                    Err(error) => work.report.fail(&error),
                 }
             }
+            let duration_ms = began.elapsed().as_millis() as u64;
+            tracing::info!(org = row.slug, marts = marts.len(), duration_ms, ok = published.is_ok(), "published");
         }
-        for prepared in prepared {
-            prepared.report.duration = prepared.began.elapsed();
-            if let Some(error) = &prepared.report.error {
-                tracing::error!(job = prepared.job_run.job, org = row.slug, error, "failed");
+        for work in prepared {
+            work.report.duration = work.began.elapsed();
+            if let Some(error) = &work.report.error {
+                tracing::error!(job = work.job.name, org = row.slug, error, "failed");
             }
-            if self.request.dry_run || matches!(prepared.report.status, Status::Published | Status::PartlyHeld) {
+            let is_written = matches!(work.report.status, Status::Published | Status::PartlyHeld);
+            if !work.is_recorded || is_written {
                 continue;
             }
-            if let Err(error) = self.write_down(prepared).await {
-                tracing::error!(
-                    job = prepared.job_run.job,
-                    org = row.slug,
-                    "the run ledger could not be written: {error:#}"
-                );
+            if let Err(error) = self.write_down(row, work).await {
+                tracing::error!(job = work.job.name, org = row.slug, "the run ledger could not be written: {error:#}");
                 let note = format!("; and the run ledger could not be written: {error:#}");
-                prepared.report.error.get_or_insert_default().push_str(&note);
+                work.report.error.get_or_insert_default().push_str(&note);
             }
         }
     }
 
-    async fn publish_rows(
-        &self,
-        row: &Organization,
-        prepared: &[Prepared],
-        passed: &[usize],
-    ) -> Result<Vec<publish::Published>> {
-        let mut connection = self.database.connection().await?;
-        let marts: Vec<(&MartRows, JobRun)> = passed
-            .iter()
-            .map(|at| {
-                let Prepared { report, rows, job_run, .. } = &prepared[*at];
-                let rows = rows.as_ref().expect("only marts with rows are passed on");
-                (rows, job_run.clone().finished(ledger_status(report.status), None, self.clock.now()))
-            })
-            .collect();
+    async fn publish_rows(&self, row: &Organization, marts: &[MartRows]) -> Result<Vec<publish::Published>> {
         let mode = if self.request.dry_run { publish::Mode::DryRun } else { publish::Mode::Commit };
-        publish::publish(&mut connection, row, &self.run_id, &marts, mode).await
+        let mut connection = self.database.connection().await?;
+        publish::publish(&mut connection, row, &self.run, marts, mode).await
     }
 
-    async fn write_down(&self, prepared: &Prepared) -> Result<()> {
-        let status = ledger_status(prepared.report.status);
-        let job_run = prepared.job_run.clone().finished(status, prepared.report.error.clone(), self.clock.now());
+    async fn write_down(&self, row: &Organization, work: &Prepared) -> Result<()> {
+        let status = ledger_status(work.report.status);
+        let finished = Finished { status, error: work.report.error.clone(), ..work.finished.clone() };
         let mut connection = self.database.connection().await?;
-        ledger::finish(&mut connection, &job_run).await
+        ledger::finish(&mut connection, row.id, &self.run, &finished).await
     }
 }
 
@@ -381,13 +366,13 @@ fn findings(held: &Held) -> Vec<Finding> {
 }
 
 /// What the run ledger calls a mart's end.
-fn ledger_status(status: Status) -> ledger::RunStatus {
+fn ledger_status(status: Status) -> ledger::Status {
     match status {
-        Status::Published | Status::DryRun => ledger::RunStatus::Success,
-        Status::PartlyHeld => ledger::RunStatus::Partial,
-        Status::Held => ledger::RunStatus::Held,
-        Status::Failed => ledger::RunStatus::Failed,
-        Status::Running => ledger::RunStatus::Running,
+        Status::Published | Status::DryRun => ledger::Status::Success,
+        Status::PartlyHeld => ledger::Status::Partial,
+        Status::Held => ledger::Status::Held,
+        Status::Failed => ledger::Status::Failed,
+        Status::Running => ledger::Status::Running,
     }
 }
 

@@ -133,9 +133,9 @@ impl MartReport {
 
     /// It is published, or would be.
     pub(super) fn counted(&mut self, published: &Published, dry_run: bool) {
-        self.inserted = published.inserted;
-        self.updated = published.updated;
-        self.unchanged = published.unchanged;
+        self.inserted = published.inserted.unsigned_abs();
+        self.updated = published.updated.unsigned_abs();
+        self.unchanged = published.unchanged.unsigned_abs();
         if dry_run {
             self.status = Status::DryRun;
         }
