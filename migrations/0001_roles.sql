@@ -5,8 +5,8 @@
 --   marts_loader  writes the rows of the organisation named by marts.org_id; can neither delete nor truncate
 --
 -- Roles belong to the whole server: another database may have made them already, or be making them right now. Every
--- step therefore looks first, and whoever loses a race looks again. (The embedded server cannot catch errors in
--- PL/pgSQL; it has one connection, so it loses no race.)
+-- step therefore looks first, and whoever loses a race looks again. (The embedded server cannot catch an error in
+-- PL/pgSQL, but having one connection it loses no race.)
 
 do $$
 declare

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::postgres::PgConnection;
 use sqlx::{FromRow, Postgres, Transaction, query, query_as};
 
-use crate::postgres::{as_admin, as_loader, as_reader};
+use crate::postgres::{OneLine, as_admin, as_loader, as_reader};
 
 /// One invocation of `marts run`: shared by all of its jobs and organisations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +113,9 @@ pub async fn start(connection: &mut PgConnection, started: &Started<'_>) -> Resu
     .bind(env!("CARGO_PKG_VERSION"))
     .execute(&mut *transaction)
     .await
+    .one_line()
     .with_context(context)?;
-    transaction.commit().await.with_context(context)
+    transaction.commit().await.one_line().with_context(context)
 }
 
 /// Writes how a job ended that published nothing: failed, held or skipped. One that published is written by
@@ -122,7 +123,7 @@ pub async fn start(connection: &mut PgConnection, started: &Started<'_>) -> Resu
 pub async fn finish(connection: &mut PgConnection, org_id: i32, run: &RunId, finished: &Finished) -> Result<()> {
     let mut transaction = as_loader(connection, org_id).await?;
     record(&mut transaction, org_id, run, finished, None).await?;
-    transaction.commit().await.context("writing to the run ledger")
+    transaction.commit().await.one_line().context("writing to the run ledger")
 }
 
 /// Writes that a job failed, with the whole chain of the error in one line.
@@ -165,6 +166,7 @@ pub(crate) async fn record(
     .bind(counts.map(|counts| counts.unchanged))
     .execute(&mut **transaction)
     .await
+    .one_line()
     .with_context(context)?;
     ensure!(
         done.rows_affected() == 1,
@@ -194,8 +196,9 @@ pub async fn sweep(connection: &mut PgConnection, org_id: i32, run: &RunId) -> R
     .bind(run.as_str())
     .execute(&mut *transaction)
     .await
+    .one_line()
     .with_context(context)?;
-    transaction.commit().await.with_context(context)?;
+    transaction.commit().await.one_line().with_context(context)?;
     Ok(swept.rows_affected())
 }
 
@@ -239,6 +242,7 @@ pub async fn list(connection: &mut PgConnection, limit: u32, org_id: Option<i32>
     .bind(i64::from(limit))
     .fetch_all(&mut *transaction)
     .await
+    .one_line()
     .context("reading the run ledger")
 }
 
@@ -252,5 +256,6 @@ pub async fn show(connection: &mut PgConnection, run: &str) -> Result<Vec<Run>> 
     .bind(run)
     .fetch_all(&mut *transaction)
     .await
+    .one_line()
     .context("reading the run ledger")
 }

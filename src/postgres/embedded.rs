@@ -25,7 +25,7 @@ impl Embedded {
     pub(super) async fn start(data_dir: &Path) -> Result<Embedded> {
         create_private(data_dir)?;
         let lock = lock(data_dir)?;
-        let socket = Socket::new()?;
+        let socket = Socket::new(data_dir)?;
         let mut embedded = Embedded { server: None, data_dir: data_dir.to_owned(), socket, _lock: lock };
         embedded.launch().await?;
         Ok(embedded)
@@ -127,8 +127,8 @@ fn sync_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The folder of a unix socket that only this user can reach: the server asks nobody for a password. It lies in the
-/// temporary folder because a socket's path may have 107 bytes only.
+/// The folder of a unix socket that only this user can reach: the server asks nobody for a password. A socket's path may
+/// have 107 bytes only, so it lies in the temporary folder when the data folder's own path is long.
 #[derive(Debug)]
 struct Socket {
     folder: PathBuf,
@@ -136,17 +136,21 @@ struct Socket {
 
 impl Socket {
     const PORT: u16 = 5432;
+    const LONGEST: usize = 100;
 
-    fn new() -> Result<Socket> {
+    fn new(data_dir: &Path) -> Result<Socket> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let stamp = chrono::Utc::now().format("%H%M%S%9f");
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("marts-{}-{count}-{stamp}", std::process::id()));
-        create_private(&folder)?;
-        Ok(Socket { folder })
+        let mut socket = Socket { folder: std::path::absolute(data_dir)?.join("socket") };
+        if socket.path().as_os_str().len() > Self::LONGEST {
+            let stamp = chrono::Utc::now().format("%H%M%S%9f");
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("marts-{}-{count}-{stamp}", std::process::id());
+            socket.folder = std::env::temp_dir().join(name);
+        }
+        create_private(&socket.folder)?;
+        Ok(socket)
     }
 
-    #[cfg(unix)]
     fn path(&self) -> PathBuf {
         self.folder.join(format!(".s.PGSQL.{}", Self::PORT))
     }

@@ -2,6 +2,7 @@
 //!
 //! Whoever rebuilds a table by hand loses them without a word; the loader refuses to write into such a table.
 
+use super::OneLine;
 use anyhow::{Context, Result, bail};
 use sqlx::postgres::PgConnection;
 use sqlx::{FromRow, query_as};
@@ -67,6 +68,7 @@ pub async fn verify(connection: &mut PgConnection, table: &str, kind: Kind) -> R
     .bind(table)
     .fetch_optional(&mut *connection)
     .await
+    .one_line()
     .with_context(context)?;
     let Some(found) = found else {
         bail!("table {table} is missing: run `marts migrate`");
@@ -81,6 +83,7 @@ pub async fn verify(connection: &mut PgConnection, table: &str, kind: Kind) -> R
     .bind(table)
     .fetch_all(&mut *connection)
     .await
+    .one_line()
     .with_context(context)?;
     let faults = faults(&found, &policies, kind);
     if !faults.is_empty() {
@@ -102,6 +105,7 @@ pub(super) async fn verify_all(connection: &mut PgConnection) -> Result<()> {
     )
     .fetch_all(&mut *connection)
     .await
+    .one_line()
     .context("listing the marts")?;
     for (mart,) in &marts {
         verify(connection, mart, Kind::Mart).await?;

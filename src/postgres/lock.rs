@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::OneLine;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
@@ -45,6 +46,7 @@ pub(super) async fn take(connection: &mut PgConnection, mart: &str, org_id: i32)
         .bind(org_id)
         .fetch_one(&mut *connection)
         .await
+        .one_line()
         .with_context(context)?;
     if taken {
         return Ok(Locked::Taken);
@@ -62,6 +64,7 @@ pub(super) async fn take(connection: &mut PgConnection, mart: &str, org_id: i32)
     .bind(org_id)
     .fetch_optional(&mut *connection)
     .await
+    .one_line()
     .with_context(context)?;
     Ok(Locked::HeldBy(holder.unwrap_or_default()))
 }
@@ -72,6 +75,7 @@ pub(super) async fn release(connection: &mut PgConnection, mart: &str, org_id: i
         .bind(org_id)
         .execute(connection)
         .await
+        .one_line()
         .with_context(|| format!("unlocking {mart}"))?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 mod embedded;
 mod guard;
 mod lock;
+mod message;
 mod organizations;
 mod roles;
 mod serve;
@@ -25,6 +26,7 @@ use target::Target;
 
 pub use guard::{Kind, verify};
 pub use lock::{Holder, Locked};
+pub(crate) use message::OneLine;
 pub use organizations::OrganizationRow;
 pub use roles::{Role, as_admin, as_loader, as_reader};
 pub use serve::serve;
@@ -54,7 +56,7 @@ struct Session {
 #[derive(Debug)]
 enum Server {
     Remote(Box<Target>),
-    Embedded(Embedded),
+    Embedded(Box<Embedded>),
 }
 
 impl Database {
@@ -66,7 +68,7 @@ impl Database {
     pub async fn connect(settings: &PostgresSettings, run: &str) -> Result<Database> {
         let server = match &settings.url {
             Some(reference) => Server::Remote(Box::new(Target::read(reference)?)),
-            None => Server::Embedded(Embedded::start(&settings.data_dir).await?),
+            None => Server::Embedded(Box::new(Embedded::start(&settings.data_dir).await?)),
         };
         let database = Database {
             session: Mutex::new(Session { connection: None, locks: Vec::new() }),
@@ -117,13 +119,23 @@ impl Database {
             }
         };
         let options = options.application_name(&self.application).options([("timezone", "UTC")]);
-        let mut connection = match tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await {
+        let mut connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
+        if let (Server::Embedded(embedded), Ok(Err(sqlx::Error::Io(_)))) = (&mut *server, &connected) {
+            // It was going down when it was looked at.
+            embedded.revive().await?;
+            connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
+        }
+        let mut connection = match connected {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => bail!("cannot connect to postgres at {place}: {}", target::advice(&error)),
+            Ok(Err(error)) => bail!("cannot connect to postgres at {place}: {}", message::message(&error)),
             Err(_) => bail!("cannot connect to postgres at {place}: no answer within {CONNECT_TIMEOUT:?}"),
         };
         // A pooler between us and the server may ignore the start-up option.
-        sqlx::raw_sql("set timezone to 'UTC'").execute(&mut connection).await.context("setting the time zone")?;
+        sqlx::raw_sql("set timezone to 'UTC'")
+            .execute(&mut connection)
+            .await
+            .one_line()
+            .context("setting the time zone")?;
         if connection.server_version_num().is_some_and(|version| version < 140_000) {
             bail!("postgres at {place} is older than version 14, the oldest supported");
         }
@@ -166,7 +178,7 @@ impl Database {
             ),
             // Its own words name the migration, and then say everything twice.
             sqlx::migrate::MigrateError::ExecuteMigration(error, version) => {
-                anyhow::anyhow!("migration {version}: {}", target::advice(&error))
+                anyhow::anyhow!("migration {version}: {}", message::message(&error))
             }
             error => anyhow::Error::new(error),
         })?;

@@ -1,5 +1,6 @@
 //! The table `organizations`, kept in step with marts.toml.
 
+use super::OneLine;
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
@@ -30,7 +31,7 @@ impl From<&crate::config::Org> for OrganizationRow {
 }
 
 pub(super) async fn sync(connection: &mut PgConnection, rows: &[OrganizationRow]) -> Result<Vec<i32>> {
-    let mut transaction = connection.begin().await.context("keeping organizations in step")?;
+    let mut transaction = connection.begin().await.one_line().context("keeping organizations in step")?;
     let mut ids = Vec::with_capacity(rows.len());
     for row in rows {
         let context = || format!("keeping organisation {} in step", row.slug);
@@ -48,6 +49,7 @@ pub(super) async fn sync(connection: &mut PgConnection, rows: &[OrganizationRow]
         .bind(row.data_start_date)
         .fetch_optional(&mut *transaction)
         .await
+        .one_line()
         .with_context(context)?;
         let id = match known {
             Some(id) => id,
@@ -63,10 +65,11 @@ pub(super) async fn sync(connection: &mut PgConnection, rows: &[OrganizationRow]
             .bind(row.data_start_date)
             .fetch_one(&mut *transaction)
             .await
+            .one_line()
             .with_context(context)?,
         };
         ids.push(id);
     }
-    transaction.commit().await.context("keeping organizations in step")?;
+    transaction.commit().await.one_line().context("keeping organizations in step")?;
     Ok(ids)
 }

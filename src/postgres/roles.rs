@@ -1,6 +1,7 @@
 //! Transactions as one of the three roles. Whatever user the program logs in as, what it does to tenants' rows it does
 //! as a role that row-level security binds.
 
+use super::OneLine;
 use anyhow::{Context, Result};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Postgres, Transaction, query};
@@ -41,7 +42,7 @@ pub async fn as_admin(connection: &mut PgConnection) -> Result<Transaction<'_, P
 
 async fn begin(connection: &mut PgConnection, role: Role, org_id: Option<i32>) -> Result<Transaction<'_, Postgres>> {
     let context = || format!("starting a transaction as {}", role.name());
-    let mut transaction = connection.begin().await.with_context(context)?;
+    let mut transaction = connection.begin().await.one_line().with_context(context)?;
     query(
         "select set_config('role', $1, true), set_config('marts.org_id', $2, true), \
          set_config('timezone', 'UTC', true), set_config('synchronous_commit', 'on', true), \
@@ -51,6 +52,7 @@ async fn begin(connection: &mut PgConnection, role: Role, org_id: Option<i32>) -
     .bind(org_id.map(|id| id.to_string()).unwrap_or_default())
     .execute(&mut *transaction)
     .await
+    .one_line()
     .with_context(context)?;
     Ok(transaction)
 }

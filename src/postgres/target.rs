@@ -59,29 +59,6 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The error in one line, with what to do where that is known.
-pub(super) fn advice(error: &sqlx::Error) -> String {
-    let hint = match error {
-        sqlx::Error::Tls(_) => {
-            "; say in the url ?sslrootcert=FILE for an authority of your own, ?sslmode=require to trust any certificate, \
-             ?sslmode=disable for a server without TLS"
-        }
-        sqlx::Error::Io(_) => "; is it running, and the host and port right?",
-        sqlx::Error::Database(error) => match error.code().as_deref() {
-            Some("28P01" | "28000") => "; check user and password in the url",
-            Some("3D000") => "; create the database first",
-            Some("53300") => "; raise max_connections or close other clients",
-            _ => "",
-        },
-        _ => "",
-    };
-    let message = match error {
-        sqlx::Error::Database(error) => error.message().to_owned(),
-        error => error.to_string(),
-    };
-    format!("{message}{hint}").replace('\n', " ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! Statements as a person types them, answers as text.
 
+use super::OneLine;
 use anyhow::{Context, Result};
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgConnection;
@@ -23,7 +24,7 @@ pub(super) async fn execute(connection: &mut PgConnection, sql: &str) -> Result<
     let mut current = Answer::default();
     // The simple protocol: several statements at once, and every value as the server prints it.
     let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
-    while let Some(item) = stream.try_next().await.context("postgres refuses the statement")? {
+    while let Some(item) = stream.try_next().await.one_line().context("postgres refuses the statement")? {
         match item {
             Either::Left(done) => {
                 current.affected = done.rows_affected();

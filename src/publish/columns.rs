@@ -1,5 +1,6 @@
 //! The mart's columns as the catalog has them, and the rows' columns held against them.
 
+use crate::postgres::OneLine;
 use anyhow::{Context, Result, bail, ensure};
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
@@ -27,6 +28,7 @@ pub(super) async fn of(transaction: &mut Transaction<'_, Postgres>, mart: &str) 
     .bind(mart)
     .fetch_all(&mut **transaction)
     .await
+    .one_line()
     .context("reading the columns from the catalog")?;
     ensure!(!columns.is_empty(), "the table is missing: run `marts migrate`");
     Ok(columns)

@@ -3,10 +3,9 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use sqlx::postgres::PgDatabaseError;
 
 use super::columns::Column;
 
@@ -86,25 +85,6 @@ fn escape(text: &mut String, value: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The server's complaint together with the row and column it is about.
-pub(super) fn explained(error: sqlx::Error) -> anyhow::Error {
-    let details = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
-    let Some(details) = details else {
-        return anyhow::Error::new(error).context("copying the rows");
-    };
-    let mut message = details.message().to_owned();
-    if let Some(detail) = details.detail() {
-        message.push_str(": ");
-        message.push_str(detail);
-    }
-    if let Some(place) = details.r#where() {
-        // `COPY staged, line 3, column total_revenue: "…"`
-        message.push_str(" at ");
-        message.push_str(place.lines().next().unwrap_or_default());
-    }
-    anyhow!(message)
 }
 
 #[cfg(test)]

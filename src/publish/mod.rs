@@ -16,7 +16,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction, query, query_as, query_scalar};
 
 use crate::ledger::{self, Counts, Finished, RunId, Status};
-use crate::postgres::{self, Kind};
+use crate::postgres::{self, Kind, OneLine};
 use columns::Column;
 use statements::Statements;
 
@@ -76,6 +76,7 @@ pub async fn publish(
         .bind(org.id)
         .fetch_optional(&mut *transaction)
         .await
+        .one_line()
         .context("looking the organisation up")?;
     ensure!(
         slug.as_deref() == Some(&org.slug),
@@ -97,7 +98,7 @@ pub async fn publish(
         Mode::Commit => transaction.commit().await,
         Mode::DryRun => transaction.rollback().await,
     };
-    ended.with_context(|| format!("publishing {}", org.slug))?;
+    ended.one_line().with_context(|| format!("publishing {}", org.slug))?;
     Ok(published)
 }
 
@@ -124,7 +125,7 @@ async fn publish_mart(
     execute(transaction, &statements.stage).await?;
     let staged = copy_rows(transaction, &statements.copy, &rows.batches, &columns).await?;
     let twice: Option<String> =
-        query_scalar(AssertSqlSafe(statements.duplicates)).fetch_optional(&mut **transaction).await?;
+        query_scalar(AssertSqlSafe(statements.duplicates)).fetch_optional(&mut **transaction).await.one_line()?;
     if let Some(key) = twice {
         bail!("there is more than one row for {key}");
     }
@@ -135,6 +136,7 @@ async fn publish_mart(
         .bind(rows.source_system)
         .execute(&mut **transaction)
         .await
+        .one_line()
         .context("writing the change ledger")?
         .rows_affected();
     let (inserted, updated): (i64, i64) = query_as(AssertSqlSafe(statements.upsert))
@@ -142,6 +144,7 @@ async fn publish_mart(
         .bind(rows.source_system)
         .fetch_one(&mut **transaction)
         .await
+        .one_line()
         .context("writing the rows")?;
 
     let counts = Counts { inserted, updated, unchanged: count(staged)? - inserted - updated };
@@ -159,11 +162,11 @@ async fn copy_rows(
     columns: &[Column],
 ) -> Result<u64> {
     let expected: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let mut copy = transaction.copy_in_raw(statement).await.context("starting the copy")?;
+    let mut copy = transaction.copy_in_raw(statement).await.one_line().context("starting the copy")?;
     let mut failure = None;
     for batch in batches {
         let sent = match copy::encode(batch, columns) {
-            Ok(text) => copy.send(text).await.map(|_| ()).map_err(anyhow::Error::new),
+            Ok(text) => copy.send(text).await.map(|_| ()).one_line(),
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
@@ -176,7 +179,7 @@ async fn copy_rows(
         let _ = copy.abort("the rows could not be encoded").await;
         return Err(error);
     }
-    let copied = copy.finish().await.map_err(|error| copy::explained(error))?;
+    let copied = copy.finish().await.one_line().context("copying the rows")?;
     ensure!(usize::try_from(copied).is_ok_and(|copied| copied == expected), "copied {copied} rows of {expected}");
     Ok(copied)
 }
@@ -201,7 +204,7 @@ pub async fn published(connection: &mut PgConnection, org_id: i32, mart: &str) -
 }
 
 async fn execute(transaction: &mut Transaction<'_, Postgres>, sql: &str) -> Result<()> {
-    query(AssertSqlSafe(sql)).execute(&mut **transaction).await?;
+    query(AssertSqlSafe(sql)).execute(&mut **transaction).await.one_line()?;
     Ok(())
 }
 

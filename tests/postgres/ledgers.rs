@@ -11,7 +11,7 @@ use super::database::TestDatabase;
 async fn start(test: &TestDatabase, run: &RunId, org_id: i32, mart: &str) {
     let as_of = "2026-01-20".parse().unwrap();
     let started = Started { run, org_id, job: mart, mart, as_of, periods: None };
-    ledger::start(&mut *test.get().connection().await.unwrap(), &started).await.unwrap();
+    ledger::start(&mut test.get().connection().await.unwrap(), &started).await.unwrap();
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn runs_of_dead_processes_are_swept_and_those_of_living_ones_are_not() {
             start(&test, &living, test.acme.id, "c").await;
             other = Some(database);
         }
-        let swept = ledger::sweep(&mut *test.get().connection().await.unwrap(), test.acme.id, &own).await.unwrap();
+        let swept = ledger::sweep(&mut test.get().connection().await.unwrap(), test.acme.id, &own).await.unwrap();
         assert_eq!(swept, 1);
         let state = test.values("select concat_ws(' ', run_id, org_id, status) from etl_runs order by 1").await;
         let mut expected = vec!["dead 1 failed", "dead 2 running", "own 1 running"];
@@ -137,13 +137,15 @@ async fn the_tokens_of_a_connector_are_held_by_one_process_at_a_time() {
         }
         let acme = TokenOwner { org: "acme".to_owned(), connector: "quickbooks" };
         let other = Database::connect(&test.settings, "other").await.unwrap();
-        let held = TokenStore::lock(test.get(), &acme).await.unwrap();
-        let waiting = TokenStore::lock(&other, &acme);
-        tokio::pin!(waiting);
-        let early = tokio::time::timeout(std::time::Duration::from_millis(700), &mut waiting).await;
-        assert!(early.is_err(), "the second process must wait");
-        held.release().await.unwrap();
-        waiting.await.unwrap().release().await.unwrap();
+        {
+            let held = TokenStore::lock(test.get(), &acme).await.unwrap();
+            let waiting = TokenStore::lock(&other, &acme);
+            tokio::pin!(waiting);
+            let early = tokio::time::timeout(std::time::Duration::from_millis(700), &mut waiting).await;
+            assert!(early.is_err(), "the second process must wait");
+            held.release().await.unwrap();
+            waiting.await.unwrap().release().await.unwrap();
+        }
         other.close().await.unwrap();
     }
 }

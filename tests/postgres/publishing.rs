@@ -122,7 +122,7 @@ async fn null_is_not_zero() {
             from etl_changes where run_id = 'r2' order by id";
         let zero = Deals { total: Some(0), cents: Some(0), ..day(20_000) };
         let null = Deals { total: None, cents: None, ..day(20_000) };
-        run(&test, &test.acme, "r1", &[deals(vec![batch(&[zero.clone()])])]).await.unwrap();
+        run(&test, &test.acme, "r1", &[deals(vec![batch(std::slice::from_ref(&zero))])]).await.unwrap();
         let to_null = run(&test, &test.acme, "r2", &[deals(vec![batch(&[null])])]).await.unwrap();
         assert_eq!(counts(&to_null), (0, 1, 0, 2));
         assert_eq!(test.values(cells).await, ["total_deals 0 null", "total_pipeline_value 0.00 null"]);
