@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::report::QueryResult;
-use super::{Context, Exit, Outcome, output, tables};
+use super::{Context, Exit, Failure, Outcome, output, tables};
 use crate::compute;
 
 /// Ask the landing zone in DuckDB's SQL: a view for each dataset, with the newest complete pull of each period
@@ -34,6 +34,7 @@ pub enum Format {
 pub fn execute(args: &QueryArgs, context: &Context) -> Outcome {
     let config = context.config()?;
     let format = if context.global.json { Format::Json } else { args.format };
+    compute::check_select(&args.sql).map_err(Failure::Usage)?;
     let answer = compute::query(&config, &args.sql)?;
     print(&QueryResult::from_batches(&answer.schema, &answer.batches)?, format)?;
     Ok(Exit::Good)

@@ -20,7 +20,7 @@ use crate::jobs::{Job, Source};
 use crate::run::Plan;
 
 pub use pulls::Pulls;
-pub use query::{Answer, cell, query};
+pub use query::{Answer, cell, check_select, query};
 pub use schema::{BOOKKEEPING, MartColumn, MartKind, mart_columns, mart_schema};
 
 /// What a computation is made of.

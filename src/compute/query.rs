@@ -82,6 +82,11 @@ pub fn query(config: &Config, sql: &str) -> Result<Answer> {
 }
 
 /// DuckDB's own parser says whether it is one SELECT: that is all it can serialize. Files are out of its reach besides.
+/// Fails unless the text is one SELECT, whatever it selects from.
+pub fn check_select(sql: &str) -> Result<()> {
+    ensure_select(&Connection::open_in_memory().context("opening DuckDB")?, sql)
+}
+
 fn ensure_select(connection: &Connection, sql: &str) -> Result<()> {
     let parsed: String =
         connection.query_row("select json_serialize_sql(?::varchar)::varchar", [sql], |row| row.get(0))?;

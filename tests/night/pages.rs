@@ -149,5 +149,5 @@ async fn saved_answers_that_are_missing_or_no_answers_fail_in_one_line() {
     pages.stage.ends(&replay(pages.path(), "2015-06-01", "2015-06-30"), 0);
     // A dealer's database answers in no pages.
     let (table, _) = pages.stage.ends(&["run", "etl_sales_daily", "--pages", pages.path()], 1);
-    assert!(table.contains("--pages"), "{table}");
+    assert!(table.contains("does not answer in pages"), "{table}");
 }

@@ -32,7 +32,12 @@ async fn runs_are_listed_and_shown_and_end_once() {
         assert_eq!(told, [("acme", "failed", Some("page 3: 429")), ("globex", "running", None)]);
         assert_eq!(shown[0].detail, json!({"n": 1}));
         assert_eq!(ledger::list(&mut connection, 10, None).await.unwrap().len(), 2);
-        assert_eq!(ledger::list(&mut connection, 1, None).await.unwrap().len(), 1);
+        drop(connection);
+        let newer = RunId::new(Utc.with_ymd_and_hms(2026, 1, 22, 8, 0, 0).unwrap());
+        start(&test, &newer, test.acme.id, "a").await;
+        let mut connection = test.get().connection().await.unwrap();
+        let newest = ledger::list(&mut connection, 1, None).await.unwrap();
+        assert_eq!(newest.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>(), [newer.as_str()]);
         let own = ledger::list(&mut connection, 10, Some(test.globex.id)).await.unwrap();
         assert_eq!(own.iter().map(|run| run.org.as_str()).collect::<Vec<_>>(), ["globex"]);
     }

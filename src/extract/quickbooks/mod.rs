@@ -46,7 +46,7 @@ pub async fn pull(
             let mut found = Vec::new();
             for (dataset, months) in wanted {
                 for month in months {
-                    let saved = saved::find(folder, dataset, *month)
+                    let saved = saved::find(folder, dataset, *month, context.as_of)
                         .with_context(|| format!("reading the saved pages of {} {month}", dataset.name))?;
                     found.push((*dataset, *month, saved));
                 }

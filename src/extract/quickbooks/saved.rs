@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use chrono::NaiveDate;
 
 use super::ask::{Kind, Place, dated, undated};
 use super::report::Report;
@@ -21,7 +22,7 @@ pub(super) struct Saved {
 }
 
 /// The saved answers of a dataset for one month, and where the month is in one of them.
-pub(super) fn find(folder: &Path, dataset: &Dataset, month: Partition) -> Result<(Saved, Place)> {
+pub(super) fn find(folder: &Path, dataset: &Dataset, month: Partition, as_of: NaiveDate) -> Result<(Saved, Place)> {
     let kind = Kind::of(dataset)?;
     let folder = folder.join(dataset.name);
     let mut named = true;
@@ -38,7 +39,9 @@ pub(super) fn find(folder: &Path, dataset: &Dataset, month: Partition) -> Result
     let mut found: Option<(Saved, Place)> = None;
     for file in &files {
         let saved = read(file, dataset, kind).with_context(|| format!("in {}", file.display()))?;
-        let Some(place) = place(&saved, kind, month, named).with_context(|| format!("in {}", file.display()))? else {
+        let Some(place) = place(&saved, kind, (month.start(), month.end().min(as_of)), month, named)
+            .with_context(|| format!("in {}", file.display()))?
+        else {
             continue;
         };
         if let Some((other, _)) = &found {
@@ -71,7 +74,13 @@ fn read(file: &Path, dataset: &Dataset, kind: Kind) -> Result<Saved> {
 }
 
 /// Nothing was asked here, so the columns' dates decide; a body without any counts as the month its file is named for.
-fn place(saved: &Saved, kind: Kind, month: Partition, named: bool) -> Result<Option<Place>> {
+fn place(
+    saved: &Saved,
+    kind: Kind,
+    asked: (NaiveDate, NaiveDate),
+    month: Partition,
+    named: bool,
+) -> Result<Option<Place>> {
     let report = &saved.report;
     if let Some((column, start, end)) = dated(report, month)? {
         return Ok(Some(Place { column: Some(column), start, end }));
@@ -91,6 +100,7 @@ fn place(saved: &Saved, kind: Kind, month: Partition, named: bool) -> Result<Opt
             header.map_or("no stated range".to_owned(), |(start, end)| format!("{start} to {end}"))
         );
     }
-    let (start, end) = covered.unwrap_or((month.start(), month.end()));
+    // What is read as a month counts as far as a live request would have asked.
+    let (start, end) = covered.unwrap_or(asked);
     Ok(Some(Place { column, start: start.max(month.start()), end }))
 }
