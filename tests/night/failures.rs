@@ -11,7 +11,10 @@ use super::stage::{Stage, as_of};
 /// Few tries and no waits, so that giving up takes no time.
 const IMPATIENT: &str = "[limits]\ntries = 2\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\nhttp_timeout_secs = 2\n";
 
-fn everything(stage: &Stage) -> (Vec<Vec<String>>, Vec<Vec<String>>, Vec<std::path::PathBuf>, String) {
+/// Rows of the two marts, the landing zone's files, and how many changes there were.
+type Everything = (Vec<Vec<String>>, Vec<Vec<String>>, Vec<std::path::PathBuf>, String);
+
+fn everything(stage: &Stage) -> Everything {
     (
         stage.rows("select * from mart_sales_daily order by id"),
         stage.rows("select * from mart_financial_metrics order by id"),

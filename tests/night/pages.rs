@@ -63,7 +63,7 @@ async fn recorded_reports_give_what_a_bookkeeper_reads_off_them() {
     let then = [&replay(pages.path(), "2014-01-01", "2014-01-14")[..], &["--as-of", "2014-01-14"]].concat();
     pages.stage.ends(&then, 0);
     let january = row(["315975.00", "12200.00", "303775.00", "274975.00", "99.10"], "-26719.00");
-    assert_eq!(pages.stage.rows(MART), [january.clone()]);
+    assert_eq!(pages.stage.rows(MART), std::slice::from_ref(&january));
 
     // The documentation's samples: income 275.00 + 150.00 - 100.00, no expenses; and the cash flow whose operating
     // summary shows 300.00, which are the adjustments alone: cash rose by 5,000.00, all of it paid in.
