@@ -75,7 +75,7 @@ pub fn audit(compute: &Compute, published: &[RecordBatch]) -> Result<Vec<Finding
     register_published(compute, published).with_context(context)?;
     let sql = format!(
         "select rule::varchar, severity::varchar, period::date, detail::varchar from (\n{}\n) order by 2, 3 nulls first, 1, 4",
-        job.checks
+        compute.source().checks
     );
     let answer = compute.select(&sql).with_context(context)?;
     answer

@@ -19,8 +19,6 @@ pub struct Job {
     pub schedule: (u8, u8),
     /// Where its numbers may come from, best first: an organisation uses the first whose connector it has.
     pub sources: &'static [Source],
-    /// `sql/checks/<mart>.sql`: the audit.
-    pub checks: &'static str,
     /// One sentence for `marts jobs`.
     pub meaning: &'static str,
 }
@@ -34,6 +32,9 @@ pub struct Source {
     pub reads: &'static [Read],
     /// The text of the file `sql/marts/<sql_name>.sql`.
     pub sql: &'static str,
+    /// The text of the file `sql/checks/<sql_name>.sql`: the audit.
+    pub checks: &'static str,
+    /// `<mart>`, and where a mart has several sources `<mart>.<connector>` for those behind the first.
     pub sql_name: &'static str,
 }
 
@@ -47,10 +48,18 @@ pub struct Read {
 /// Which partitions of a dataset belong to a run over some periods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Partitions {
-    /// The calendar months that the periods touch.
-    Months,
-    /// One snapshot: the objects as they stood when pulled, staged under `as_of`.
+    /// The calendar months that the periods touch, and so many before them.
+    Months { before: u16 },
+    /// The months of the fiscal years that the periods touch, up to the last period.
+    FiscalYears,
+    /// The local days of the periods, and so many before them.
+    Days { before: u16 },
+    /// One snapshot: the objects as they stood when pulled, staged under `as_of`. Enough where the objects carry the
+    /// dates that tell their state on earlier days.
     Snapshot,
+    /// A snapshot for each day of the periods. A source gives only the present, so all but the one of `as_of` come from
+    /// staging; a day whose snapshot was never taken is an error, or where `may_lack` says so, absent.
+    Snapshots { may_lack: bool },
 }
 
 /// The rows a run restates when no range is asked for, counted back from `as_of`.
@@ -79,13 +88,13 @@ pub static JOBS: &[Job] = &[
             connector: Connector::Softbase,
             source_system: "softbase",
             reads: &[
-                Read { dataset: "softbase_invoices", partitions: Partitions::Months },
+                Read { dataset: "softbase_invoices", partitions: Partitions::Months { before: 0 } },
                 Read { dataset: "softbase_work_orders", partitions: Partitions::Snapshot },
             ],
             sql: include_str!("../sql/marts/mart_sales_daily.sql"),
+            checks: include_str!("../sql/checks/mart_sales_daily.sql"),
             sql_name: "mart_sales_daily",
         }],
-        checks: include_str!("../sql/checks/mart_sales_daily.sql"),
         meaning: "Revenue and invoices by department, and work orders, a row a day.",
     },
     Job {
@@ -98,14 +107,14 @@ pub static JOBS: &[Job] = &[
             connector: Connector::QuickBooks,
             source_system: "quickbooks",
             reads: &[
-                Read { dataset: "quickbooks_profit_and_loss", partitions: Partitions::Months },
-                Read { dataset: "quickbooks_balance_sheet", partitions: Partitions::Months },
-                Read { dataset: "quickbooks_cash_flow", partitions: Partitions::Months },
+                Read { dataset: "quickbooks_profit_and_loss", partitions: Partitions::Months { before: 0 } },
+                Read { dataset: "quickbooks_balance_sheet", partitions: Partitions::Months { before: 0 } },
+                Read { dataset: "quickbooks_cash_flow", partitions: Partitions::Months { before: 0 } },
             ],
             sql: include_str!("../sql/marts/mart_financial_metrics.sql"),
+            checks: include_str!("../sql/checks/mart_financial_metrics.sql"),
             sql_name: "mart_financial_metrics",
         }],
-        checks: include_str!("../sql/checks/mart_financial_metrics.sql"),
         meaning: "Income statement, balance sheet and operating cash flow, a row a month.",
     },
 ];

@@ -26,7 +26,7 @@ pub fn execute(args: &DatasetsArgs, context: &Context) -> Outcome {
     match (named, context.global.json) {
         (Some(dataset), true) => output::print_json(&describe(dataset))?,
         (Some(dataset), false) => output::print(&columns(dataset))?,
-        (None, true) => output::print_json(&DATASETS.iter().map(describe).collect::<Vec<_>>())?,
+        (None, true) => output::print_json(&DATASETS.iter().copied().map(describe).collect::<Vec<_>>())?,
         (None, false) => output::print(&list())?,
     }
     Ok(Exit::Good)
@@ -73,6 +73,7 @@ fn columns(dataset: &Dataset) -> String {
         grain = grain(dataset),
         period = match dataset.grain {
             Grain::Month => "<YYYY-MM>",
+            Grain::Day => "<YYYY-MM-DD>",
             Grain::Snapshot => "<YYYY-MM-DD>",
         },
     )
@@ -96,7 +97,7 @@ fn describe(dataset: &Dataset) -> Value {
     json!({
         "dataset": dataset.name,
         "connector": dataset.connector.name(),
-        "grain": match dataset.grain { Grain::Month => "month", Grain::Snapshot => "snapshot" },
+        "grain": match dataset.grain { Grain::Month => "month", Grain::Day => "day", Grain::Snapshot => "snapshot" },
         "key": dataset.key,
         "may_be_empty": dataset.may_be_empty,
         "pages": dataset.pages,
@@ -108,6 +109,7 @@ fn describe(dataset: &Dataset) -> Value {
 fn grain(dataset: &Dataset) -> &'static str {
     match dataset.grain {
         Grain::Month => "a month",
+        Grain::Day => "a day",
         Grain::Snapshot => "the state as of a day",
     }
 }

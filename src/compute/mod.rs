@@ -113,6 +113,11 @@ impl Compute {
         &self.connection
     }
 
+    /// Where the mart is computed from.
+    pub fn source(&self) -> &'static Source {
+        self.source
+    }
+
     /// The job whose mart it computes.
     pub fn job(&self) -> &'static Job {
         self.job

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 
 use super::Inputs;
 use super::pulls::known;
-use crate::datasets::Dataset;
+use crate::datasets::{Dataset, Grain};
 
 /// From when on the audit warns: columns of `settings`.
 /// `drop_pct`: a day lost this share of the invoices that are published for it. `jump_pct`: a closed month moved by
@@ -26,7 +26,8 @@ pub(super) fn files(inputs: &Inputs<'_>) -> Result<Vec<String>> {
 
 fn dataset_files(inputs: &Inputs<'_>, dataset: &str) -> Result<Vec<String>> {
     let pulls = inputs.pulls.of(dataset);
-    ensure!(!pulls.is_empty(), "nothing is staged of {dataset}");
+    let may_lack = inputs.plan.wanted.iter().any(|wanted| wanted.dataset.name == dataset && wanted.may_lack);
+    ensure!(may_lack || !pulls.is_empty(), "nothing is staged of {dataset}");
     for pull in pulls {
         let manifest = pull.manifest();
         ensure!(manifest.org == inputs.org.slug, "{} is not {}'s", pull.path().display(), inputs.org.slug);
@@ -62,7 +63,7 @@ fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -
 }
 
 /// A dataset as a view over its files, with the types of its declaration; `partition` names folders of the path that
-/// become columns. Without files it is empty.
+/// become columns. A snapshot's rows carry its day as `snapshot_date`. Without files it is empty.
 pub(super) fn view(dataset: &Dataset, files: &[String], partition: &[&str]) -> String {
     let mut columns: Vec<(&str, String)> =
         dataset.columns.iter().map(|column| (column.name, column.kind.sql())).collect();
@@ -70,14 +71,23 @@ pub(super) fn view(dataset: &Dataset, files: &[String], partition: &[&str]) -> S
         columns.push(("page", "bigint".to_owned()));
     }
     columns.extend(partition.iter().map(|name| (*name, "varchar".to_owned())));
-    let source = |name: &str| if files.is_empty() { "null".to_owned() } else { name.to_owned() };
+    if dataset.grain == Grain::Snapshot && partition.is_empty() {
+        columns.push(("snapshot_date", "date".to_owned()));
+    }
+    let source = |name: &str| match name {
+        _ if files.is_empty() => "null".to_owned(),
+        // Its folder says which day it shows.
+        "snapshot_date" => "period".to_owned(),
+        name => name.to_owned(),
+    };
     let columns: Vec<_> = columns.iter().map(|(name, kind)| format!("{}::{kind} as {name}", source(name))).collect();
     let from = if files.is_empty() {
         "where false".to_owned()
     } else {
         let files: Vec<_> = files.iter().map(|file| literal(file)).collect();
         // Types come from the declaration, never from the look of a path.
-        let hive = if partition.is_empty() { "false" } else { "true, hive_types_autocast = false" };
+        let from_path = !partition.is_empty() || dataset.grain == Grain::Snapshot;
+        let hive = if from_path { "true, hive_types_autocast = false" } else { "false" };
         format!("from read_parquet([\n    {}\n], hive_partitioning = {hive})", files.join(",\n    "))
     };
     format!("create or replace view {} as select\n    {}\n{from}", dataset.name, columns.join(",\n    "))

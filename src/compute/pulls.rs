@@ -21,7 +21,7 @@ impl Pulls {
     pub fn winners(staging: &Staging, org: &str, wanted: &[Wanted], as_of_pull: Option<DateTime<Utc>>) -> Result<Self> {
         let mut pulls = Vec::new();
         let mut missing = Vec::new();
-        for Wanted { dataset, partitions } in wanted {
+        for Wanted { dataset, partitions, .. } in wanted {
             for partition in partitions {
                 match staging.winner(dataset, org, *partition, as_of_pull)? {
                     Some(landed) => pulls.push(landed),
@@ -32,7 +32,35 @@ impl Pulls {
         if !missing.is_empty() {
             bail!("nothing is staged of {}", missing.join(", "));
         }
+        pulls.extend(Self::snapshots(staging, org, wanted, as_of_pull)?);
         Ok(pulls.into_iter().collect())
+    }
+
+    /// The snapshots of days gone by, which only staging has.
+    ///
+    /// # Errors
+    /// A snapshot that was never taken, unless its dataset may lack it.
+    pub fn snapshots(
+        staging: &Staging,
+        org: &str,
+        wanted: &[Wanted],
+        as_of_pull: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Landed>> {
+        let mut pulls = Vec::new();
+        for Wanted { dataset, staged, may_lack, .. } in wanted {
+            for partition in staged {
+                match staging.winner(dataset, org, *partition, as_of_pull)? {
+                    Some(landed) => pulls.push(landed),
+                    None if *may_lack => {}
+                    None => bail!(
+                        "{} {partition} was never taken, and the source gives only the present: restate days whose snapshots \
+                         are staged",
+                        dataset.name
+                    ),
+                }
+            }
+        }
+        Ok(pulls)
     }
 
     /// All of them, by dataset and partition.

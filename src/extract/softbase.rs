@@ -106,7 +106,7 @@ impl Plan {
                 let at = dataset.columns.iter().position(is_month_column).context("no column tells the month")?;
                 Some(own_name(at)?)
             }
-            Grain::Snapshot => None,
+            Grain::Snapshot | Grain::Day => None,
         };
         let key = own_name(key_at)?;
         let select = Select {

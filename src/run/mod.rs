@@ -294,12 +294,12 @@ impl Night<'_> {
             progress: &told,
         };
         let landed = extract::land(&context, self.database, plan.source.connector, &plan.wanted).await?;
-        let pulls: Pulls = landed.into_iter().collect();
-        for Wanted { dataset, partitions } in &plan.wanted {
-            let found = pulls.of(dataset.name).len();
+        for Wanted { dataset, partitions, .. } in &plan.wanted {
+            let found = landed.iter().filter(|landed| landed.manifest().dataset == dataset.name).count();
             ensure!(found == partitions.len(), "{}: {found} pulls for {} partitions", dataset.name, partitions.len());
         }
-        Ok(pulls)
+        let snapshots = Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?;
+        Ok(landed.into_iter().chain(snapshots).collect())
     }
 
     /// Publishes what passed, in one transaction, and writes down how every other mart ended.

@@ -1,5 +1,7 @@
 //! What a run covers: which periods each job restates, and which partitions of which datasets that takes.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, Days, Months, NaiveDate, Utc};
 
@@ -50,10 +52,15 @@ pub struct Plan {
 }
 
 /// Partitions of a dataset.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Wanted {
     pub dataset: &'static Dataset,
+    /// To be pulled.
     pub partitions: Vec<Partition>,
+    /// To be taken from staging, because the source gives only the present.
+    pub staged: Vec<Partition>,
+    /// Whether the staged ones may be absent.
+    pub may_lack: bool,
 }
 
 /// The source of a job that an organisation has, best first; none when the job is not for it.
@@ -69,11 +76,7 @@ pub fn plan(job: &'static Job, source: &'static Source, org: &Org, window: Windo
         for read in source.reads {
             let dataset = dataset(read.dataset)
                 .with_context(|| format!("job {} reads the unknown dataset {}", job.name, read.dataset))?;
-            let partitions = match read.partitions {
-                Partitions::Months => touched_months(&periods),
-                Partitions::Snapshot => vec![Partition::Day(window.as_of)],
-            };
-            wanted.push(Wanted { dataset, partitions });
+            wanted.push(partitions(dataset, read.partitions, &periods, org, window)?);
         }
     }
     Ok(Plan { job, source, periods, wanted })
@@ -104,10 +107,47 @@ fn restated(counted: Periods, org: &Org, window: Window) -> Result<Vec<Period>> 
     Ok(all.into_iter().filter(kept).collect())
 }
 
-fn touched_months(periods: &[Period]) -> Vec<Partition> {
-    let mut months: Vec<_> = periods.iter().map(|period| Partition::month_of(period.start)).collect();
-    months.dedup();
-    months
+/// The partitions of a dataset that belong to some periods, of which there is at least one.
+fn partitions(
+    dataset: &'static Dataset,
+    which: Partitions,
+    periods: &[Period],
+    org: &Org,
+    window: Window,
+) -> Result<Wanted> {
+    let mut wanted = Wanted { dataset, partitions: Vec::new(), staged: Vec::new(), may_lack: false };
+    let touched =
+        |from: NaiveDate, to: NaiveDate| periods::months(from, to).into_iter().map(|m| Partition::Month(m.start));
+    let mut found = BTreeSet::new();
+    for period in periods {
+        match which {
+            Partitions::Months { before } => {
+                let first = periods::first_of_month(period.start).checked_sub_months(Months::new(u32::from(before)));
+                found.extend(touched(first.context("the months before it are out of range")?, period.end));
+            }
+            Partitions::FiscalYears => {
+                let first = periods::fiscal_year_start(period.end, org.fiscal_year_start_month)?;
+                found.extend(touched(first, period.end));
+            }
+            Partitions::Days { before } => {
+                let first = period.start - Days::new(u64::from(before));
+                found.extend(periods::days(first, period.end).into_iter().map(|day| Partition::Day(day.start)));
+            }
+            Partitions::Snapshot => _ = found.insert(Partition::Day(window.as_of)),
+            Partitions::Snapshots { may_lack } => {
+                wanted.may_lack = may_lack;
+                let days = periods::days(period.start, period.end);
+                wanted.staged.extend(
+                    days.into_iter().filter(|day| day.start < window.as_of).map(|day| Partition::Day(day.start)),
+                );
+                if period.start <= window.as_of && window.as_of <= period.end {
+                    found.insert(Partition::Day(window.as_of));
+                }
+            }
+        }
+    }
+    wanted.partitions.extend(found);
+    Ok(wanted)
 }
 
 #[cfg(test)]

@@ -85,11 +85,10 @@ fn sql_files_and_the_table_of_jobs_agree() {
         for source in job.sources {
             let expected: Vec<_> = source.reads.iter().map(|read| read.dataset.to_owned()).collect();
             assert_eq!(reads(source.sql), expected, "{}", source.sql_name);
+            assert_eq!(reads(source.checks), expected, "checks of {}", source.sql_name);
             marts.push((source.sql_name.to_owned(), source.sql.to_owned()));
+            checks.push((source.sql_name.to_owned(), source.checks.to_owned()));
         }
-        let expected: Vec<_> = job.sources[0].reads.iter().map(|read| read.dataset.to_owned()).collect();
-        assert_eq!(reads(job.checks), expected, "checks of {}", job.mart);
-        checks.push((job.mart.to_owned(), job.checks.to_owned()));
     }
     marts.sort();
     checks.sort();
