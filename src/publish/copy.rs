@@ -7,15 +7,15 @@ use anyhow::{Context, Result, bail};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
-use super::columns::Column;
-
 /// The rows of a batch, its columns in the order of `columns`.
-pub(super) fn encode(batch: &RecordBatch, columns: &[Column]) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// A column that the batch lacks, and a value that there is no way to copy.
+pub fn encode(batch: &RecordBatch, columns: &[&str]) -> Result<Vec<u8>> {
     let mut arrays = Vec::with_capacity(columns.len());
-    for column in columns {
-        let array =
-            batch.column_by_name(&column.name).with_context(|| format!("the rows lack column {}", column.name))?;
-        arrays.push((column.name.as_str(), array.as_ref()));
+    for name in columns {
+        let array = batch.column_by_name(name).with_context(|| format!("the rows lack column {name}"))?;
+        arrays.push((*name, array.as_ref()));
     }
     let mut text = String::with_capacity(batch.num_rows() * columns.len() * 8);
     for row in 0..batch.num_rows() {
@@ -96,8 +96,7 @@ mod tests {
     use super::*;
 
     fn encoded(columns: &[(&str, ArrayRef)]) -> Result<String> {
-        let names: Vec<_> =
-            columns.iter().map(|(name, _)| Column { name: (*name).into(), type_name: String::new() }).collect();
+        let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
         let batch = RecordBatch::try_from_iter(columns.iter().cloned()).unwrap();
         encode(&batch, &names).map(|text| String::from_utf8(text).unwrap())
     }
