@@ -98,6 +98,27 @@ pub static JOBS: &[Job] = &[
         meaning: "Revenue and invoices by department, and work orders, a row a day.",
     },
     Job {
+        name: "etl_rental_fleet",
+        mart: "mart_rental_fleet",
+        key: &["snapshot_date"],
+        periods: Periods::Days { count: 1 },
+        schedule: (1, 30),
+        sources: &[Source {
+            connector: Connector::Softbase,
+            source_system: "softbase",
+            reads: &[
+                Read { dataset: "softbase_equipment", partitions: Partitions::Snapshots { may_lack: false } },
+                Read { dataset: "softbase_rental_lines", partitions: Partitions::Snapshots { may_lack: false } },
+                Read { dataset: "softbase_work_orders", partitions: Partitions::Snapshots { may_lack: false } },
+                Read { dataset: "softbase_invoices", partitions: Partitions::FiscalYears },
+            ],
+            sql: include_str!("../sql/marts/mart_rental_fleet.sql"),
+            checks: include_str!("../sql/checks/mart_rental_fleet.sql"),
+            sql_name: "mart_rental_fleet",
+        }],
+        meaning: "Units by state and type, and rental revenue to date, as they stood at the end of the day.",
+    },
+    Job {
         name: "etl_quickbooks_financial",
         mart: "mart_financial_metrics",
         key: &["year", "month"],

@@ -10,7 +10,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{NaiveDate, NaiveDateTime};
 use marts::clock::Clock;
 use marts::config::{
-    Config, Limits, Org, PostgresSettings, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
+    Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
 };
 use marts::datasets::{Dataset, dataset};
 use marts::extract::{Context, softbase, sqlserver};
@@ -133,6 +133,7 @@ impl Dealer {
             excluded_customers: Vec::new(),
             excluded_branches: Vec::new(),
             excluded_work_orders: Vec::new(),
+            rental: Rental::default(),
         };
         let config = Config {
             path: folder.path().join("marts.toml"),

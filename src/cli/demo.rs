@@ -33,6 +33,12 @@ const SHOWN: &[(&str, &str)] = &[
         from mart_sales_daily order by sales_date desc limit 7",
     ),
     (
+        "mart_rental_fleet",
+        "select snapshot_date, total_units, rented_units, available_units, maintenance_units, utilization_rate,
+            rental_revenue_mtd, rental_revenue_ytd, active_rental_customers
+        from mart_rental_fleet order by snapshot_date desc limit 7",
+    ),
+    (
         "mart_financial_metrics",
         "select year, month, total_revenue, total_expenses, net_income, gross_margin_pct, total_assets, cash_balance,
             operating_cash_flow

@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 
 use super::Inputs;
 use super::pulls::known;
+use crate::config::Rental;
 use crate::datasets::{Dataset, Grain};
 
 /// From when on the audit warns: columns of `settings`.
@@ -125,11 +126,33 @@ fn settings(inputs: &Inputs<'_>) -> String {
     let work_orders = softbase.map_or(Vec::new(), |softbase| texts(&softbase.excluded_work_orders));
     let branches = softbase
         .map_or(Vec::new(), |softbase| softbase.excluded_branches.iter().map(|branch| format!("({branch})")).collect());
+    let months = org.excluded_months.iter().map(|month| format!("(date '{month}')")).collect::<Vec<_>>();
     [
         table("settings", &columns, &[settings]),
+        table("excluded_months", "month_start date", &months),
         table("excluded_customers", "customer_no varchar", &customers),
         table("excluded_branches", "branch bigint", &branches),
         table("excluded_work_orders", "work_order_no varchar", &work_orders),
+        softbase.map_or_else(|| rental(&Rental::default()), |softbase| rental(&softbase.rental)),
+    ]
+    .concat()
+}
+
+/// What the rental fleet is.
+fn rental(rental: &Rental) -> String {
+    let texts = |list: &[String]| list.iter().map(|text| format!("({})", literal(text))).collect::<Vec<_>>();
+    let numbers = |list: &[i64]| list.iter().map(|number| format!("({number})")).collect::<Vec<_>>();
+    let words = [("allied", &rental.allied_words), ("battery_charger", &rental.battery_charger_words)];
+    let words = words.into_iter().flat_map(|(unit_type, words)| {
+        words.iter().map(move |word| format!("({}, {})", literal(unit_type), literal(word)))
+    });
+    [
+        table("rental_departments", "inventory_dept bigint", &numbers(&rental.departments)),
+        table("allied_departments", "inventory_dept bigint", &numbers(&rental.allied_departments)),
+        table("unit_type_words", "unit_type varchar, word varchar", &words.collect::<Vec<_>>()),
+        table("pseudo_numbers", "number varchar", &texts(&rental.pseudo_numbers)),
+        table("excluded_units", "number varchar", &texts(&rental.excluded_units)),
+        table("internal_customers", "customer_no varchar", &texts(&rental.internal_customers)),
     ]
     .concat()
 }

@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use super::parse::{Fault, nearest};
 use super::{
-    Basis, Config, Limits, Org, PostgresSettings, QuickBooks, SecretRef, Security, Softbase, SqlLogin, SqlServer,
+    Basis, Config, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer,
     SqlTls, StagingSettings, wire,
 };
 
@@ -89,6 +89,22 @@ fn softbase(written: wire::Softbase, base: &Path) -> Checked<Softbase> {
         excluded_customers: written.excluded_customers.into_iter().map(filled).collect::<Checked<_>>()?,
         excluded_branches: written.excluded_branches,
         excluded_work_orders: written.excluded_work_orders.into_iter().map(filled).collect::<Checked<_>>()?,
+        rental: rental(written.rental)?,
+    })
+}
+
+fn rental(written: wire::Rental) -> Checked<Rental> {
+    let texts = |list: Vec<wire::Text>| list.into_iter().map(filled).collect::<Checked<Vec<_>>>();
+    let or = |list: Option<Vec<wire::Text>>, default: Vec<String>| list.map_or(Ok(default), texts);
+    let default = Rental::default();
+    Ok(Rental {
+        departments: written.departments.unwrap_or(default.departments),
+        allied_departments: written.allied_departments.unwrap_or(default.allied_departments),
+        allied_words: or(written.allied_words, default.allied_words)?,
+        battery_charger_words: or(written.battery_charger_words, default.battery_charger_words)?,
+        pseudo_numbers: or(written.pseudo_numbers, default.pseudo_numbers)?,
+        excluded_units: texts(written.excluded_units)?,
+        internal_customers: texts(written.internal_customers)?,
     })
 }
 

@@ -126,6 +126,41 @@ pub struct Softbase {
     pub excluded_branches: Vec<i64>,
     /// Work orders known to be corrupt.
     pub excluded_work_orders: Vec<String>,
+    pub rental: Rental,
+}
+
+/// `[org.softbase.rental]`: what the rental fleet is, and how its machines are told apart.
+#[derive(Debug, Clone)]
+pub struct Rental {
+    /// The `InventoryDept`s whose equipment is the rental fleet.
+    pub departments: Vec<i64>,
+    /// The `InventoryDept`s whose equipment is allied, whatever make and model say.
+    pub allied_departments: Vec<i64>,
+    /// A machine whose make or model holds one of these is allied.
+    pub allied_words: Vec<String>,
+    /// One whose make or model holds one of these is a battery or a charger; every other machine is a forklift.
+    pub battery_charger_words: Vec<String>,
+    /// Entries in serial or unit number that stand for none.
+    pub pseudo_numbers: Vec<String>,
+    /// Units sold or moved that are still in a rental department, by serial or unit number.
+    pub excluded_units: Vec<String>,
+    /// The dealer's own accounts, which are no customers of the fleet.
+    pub internal_customers: Vec<String>,
+}
+
+impl Default for Rental {
+    fn default() -> Self {
+        let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        Rental {
+            departments: vec![60],
+            allied_departments: vec![30],
+            allied_words: texts(&["allied"]),
+            battery_charger_words: texts(&["battery", "charger", "batt", "charge"]),
+            pseudo_numbers: texts(&["null", "RTRSEL", "TUGBAT", "PBATRO1", "SER01"]),
+            excluded_units: Vec::new(),
+            internal_customers: Vec::new(),
+        }
+    }
 }
 
 /// How to reach a SQL Server.

@@ -83,7 +83,23 @@ pub(super) struct Softbase {
     pub excluded_branches: Vec<i64>,
     #[serde(default)]
     pub excluded_work_orders: Vec<Text>,
+    #[serde(default)]
+    pub rental: Rental,
     pub server: Spanned<SqlServer>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rental {
+    pub departments: Option<Vec<i64>>,
+    pub allied_departments: Option<Vec<i64>>,
+    pub allied_words: Option<Vec<Text>>,
+    pub battery_charger_words: Option<Vec<Text>>,
+    pub pseudo_numbers: Option<Vec<Text>>,
+    #[serde(default)]
+    pub excluded_units: Vec<Text>,
+    #[serde(default)]
+    pub internal_customers: Vec<Text>,
 }
 
 #[derive(Deserialize)]

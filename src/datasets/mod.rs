@@ -99,7 +99,7 @@ pub struct Dataset {
     pub name: &'static str,
     pub connector: Connector,
     pub grain: Grain,
-    /// Columns that identify a row within one pull.
+    /// Columns that identify a row within one pull; none where the source has no key.
     pub key: &'static [&'static str],
     /// A pull without rows is a failed pull, unless the source may truly have none.
     pub may_be_empty: bool,
@@ -142,6 +142,8 @@ const fn required(name: &'static str, kind: Kind, from: &'static str, meaning: &
 pub static DATASETS: &[&Dataset] = &[
     &softbase::INVOICES,
     &softbase::WORK_ORDERS,
+    &softbase::EQUIPMENT,
+    &softbase::RENTAL_LINES,
     &quickbooks::PROFIT_AND_LOSS,
     &quickbooks::BALANCE_SHEET,
     &quickbooks::CASH_FLOW,

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chrono::{Days, Months, NaiveDate};
 
 use super::Context;
@@ -64,8 +64,14 @@ pub async fn check(settings: &Softbase) -> Result<String> {
     let mut views = Vec::new();
     for dataset in DATASETS.iter().filter(|dataset| dataset.connector == Connector::Softbase) {
         let plan = Plan::read(&mut server, &settings.schema, dataset).await?;
-        // The catalog shows more than may be read. Keys are never NULL, so this asks for the right and for no row.
-        let probe = plan.select(vec![Condition::IsNull(plan.key.clone())]);
+        // The catalog shows more than may be read. Keys are never NULL, and nothing is NULL and a text, so this asks for
+        // the right and for no row.
+        let column = plan.select.order.first().context("a dataset without columns")?;
+        let mut conditions = vec![Condition::IsNull(column.clone())];
+        if plan.keys.is_empty() {
+            conditions.push(Condition::Equal(column.clone(), Parameter::Text("none".into())));
+        }
+        let probe = plan.select(conditions);
         server.query(&probe.statement(), || Ok(()), |(), _| Ok(())).await?;
         views.push(format!("{}.{}", plan.select.schema, plan.select.table));
     }
@@ -77,8 +83,8 @@ struct Plan {
     dataset: &'static Dataset,
     /// Without conditions.
     select: Select,
-    /// The view's own names of the key and of the column that tells the month.
-    key: String,
+    /// The view's own names of the key's columns, none where it has no key, and of the column that tells the month.
+    keys: Vec<String>,
     month: Option<String>,
 }
 
@@ -99,8 +105,16 @@ impl Plan {
             });
         }
         let own_name = |position: usize| items[position].column.clone().context("a key column cannot be absent");
-        let [key] = dataset.key else { bail!("{} has more than one key column", dataset.name) };
-        let key_at = dataset.columns.iter().position(|column| column.name == *key).context("no such key column")?;
+        let key = |name: &&str| {
+            let at = dataset.columns.iter().position(|column| column.name == *name).context("no such key column")?;
+            own_name(at)
+        };
+        let keys = dataset.key.iter().map(key).collect::<Result<Vec<_>>>()?;
+        // Where nothing is a key, all columns together give an order that repeats.
+        let order = match keys.as_slice() {
+            [] => items.iter().filter_map(|item| item.column.clone()).collect(),
+            keys => keys.to_vec(),
+        };
         let month = match dataset.grain {
             Grain::Month => {
                 let at = dataset.columns.iter().position(is_month_column).context("no column tells the month")?;
@@ -108,15 +122,14 @@ impl Plan {
             }
             Grain::Snapshot | Grain::Day => None,
         };
-        let key = own_name(key_at)?;
         let select = Select {
             schema: catalog.schema,
             table: catalog.table,
             items,
             conditions: Vec::new(),
-            order: vec![key.clone()],
+            order,
         };
-        Ok(Plan { dataset, select, key, month })
+        Ok(Plan { dataset, select, keys, month })
     }
 
     fn select(&self, conditions: Vec<Condition>) -> Select {
@@ -176,16 +189,14 @@ async fn pull_partition(
                         Value::Date(day) if !sane.contains(&day) => Value::Null,
                         _ => value,
                     });
-                    if let (true, Value::Text(key)) = (dataset.key.contains(&column.name), value) {
-                        ensure!(
-                            pull.keys.is_new(key),
-                            "{}.{} gives the same {} in more than one row",
-                            plan.select.schema,
-                            plan.select.table,
-                            plan.key
-                        );
-                    }
                 }
+                ensure!(
+                    dataset.key.is_empty() || pull.keys.is_new(&key_of(dataset, &values)),
+                    "{}.{} gives the same {} in more than one row",
+                    plan.select.schema,
+                    plan.select.table,
+                    plan.keys.join(", ")
+                );
                 pull.landing.push(None, &values)?;
                 let rows = pull.landing.rows();
                 if rows.is_multiple_of(REPORT_EVERY) {
@@ -199,6 +210,19 @@ async fn pull_partition(
     let landed = pull.landing.finish()?;
     (context.progress)(dataset.name, Some(partition), rows);
     Ok(landed)
+}
+
+/// The key of a row as one text.
+fn key_of(dataset: &Dataset, values: &[Value<'_>]) -> String {
+    let parts = dataset.columns.iter().zip(values).filter(|(column, _)| dataset.key.contains(&column.name));
+    let texts = parts.map(|(_, value)| match value {
+        Value::Text(text) => (*text).to_owned(),
+        Value::Int(number) => number.to_string(),
+        Value::Date(day) => day.to_string(),
+        // Landing refuses a key that is null, and nothing else is one.
+        _ => String::new(),
+    });
+    texts.collect::<Vec<_>>().join("\u{1f}")
 }
 
 /// What one try has got so far; dropped, it leaves nothing.

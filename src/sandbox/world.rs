@@ -11,7 +11,7 @@ use base64::Engine as _;
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta};
 use rand::RngExt;
 
-use super::business::dealer::{Dealer, DealerOptions};
+use super::business::dealer::{Dealer, DealerOptions, INTERNAL_CUSTOMERS, SOLD_UNIT};
 use super::business::services::{ServicesCompany, ServicesOptions};
 use super::business::{Cell, TableData};
 use super::quickbooks::{QuickBooksOptions, QuickBooksServer, Realm};
@@ -128,6 +128,10 @@ data_start_date = {start}
 [org.softbase]
 schema = "{DEALER_SCHEMA}"
 
+[org.softbase.rental]
+excluded_units = ["{SOLD_UNIT}"]
+internal_customers = ["{internal}"]
+
 [org.softbase.server]
 host = "localhost"
 port = {port}
@@ -152,6 +156,7 @@ base_url = "{base_url}"
 token_url = "{token_url}"
 "#,
             start = self.data_start,
+            internal = INTERNAL_CUSTOMERS.join("\", \""),
             port = self.softbase.addr().port(),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),

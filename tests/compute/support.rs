@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use marts::audit::{Finding, audit};
 use marts::compute::{Compute, Inputs, Pulls, cell};
 use marts::config::{
-    Config, Limits, Org, PostgresSettings, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
+    Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
 };
 use marts::datasets::{Dataset, dataset};
 use marts::jobs::job;
@@ -36,6 +36,7 @@ pub fn softbase() -> Softbase {
         excluded_customers: Vec::new(),
         excluded_branches: Vec::new(),
         excluded_work_orders: Vec::new(),
+        rental: Rental::default(),
     }
 }
 
