@@ -125,11 +125,13 @@ fn settings(inputs: &Inputs<'_>) -> String {
     let work_orders = softbase.map_or(Vec::new(), |softbase| texts(&softbase.excluded_work_orders));
     let branches = softbase
         .map_or(Vec::new(), |softbase| softbase.excluded_branches.iter().map(|branch| format!("({branch})")).collect());
+    let min_group_size = org.cases.as_ref().map_or(1, |cases| cases.min_group_size);
     [
         table("settings", &columns, &[settings]),
         table("excluded_customers", "customer_no varchar", &customers),
         table("excluded_branches", "branch bigint", &branches),
         table("excluded_work_orders", "work_order_no varchar", &work_orders),
+        table("case_settings", "min_group_size bigint", &[format!("({min_group_size})")]),
     ]
     .concat()
 }

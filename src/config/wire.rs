@@ -69,6 +69,7 @@ pub(super) struct Org {
     pub excluded_months: Vec<Text>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
+    pub cases: Option<Cases>,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +84,18 @@ pub(super) struct Softbase {
     pub excluded_branches: Vec<i64>,
     #[serde(default)]
     pub excluded_work_orders: Vec<Text>,
+    pub server: Spanned<SqlServer>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cases {
+    pub schema: Option<Text>,
+    pub table: Option<Text>,
+    pub category_column: Option<Text>,
+    pub min_group_size: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub harmless_labels: Vec<Text>,
     pub server: Spanned<SqlServer>,
 }
 
