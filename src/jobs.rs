@@ -138,4 +138,23 @@ pub static JOBS: &[Job] = &[
         }],
         meaning: "Income statement, balance sheet and operating cash flow, a row a month.",
     },
+    Job {
+        name: "etl_case_metrics",
+        mart: "mart_case_metrics",
+        key: &["snapshot_date"],
+        periods: Periods::Days { count: 1 },
+        schedule: (5, 0),
+        sources: &[Source {
+            connector: Connector::Cases,
+            source_system: "azure_sql",
+            reads: &[
+                Read { dataset: "cases_summary", partitions: Partitions::Snapshots { may_lack: false } },
+                Read { dataset: "cases_columns", partitions: Partitions::Snapshots { may_lack: false } },
+            ],
+            sql: include_str!("../sql/marts/mart_case_metrics.sql"),
+            checks: include_str!("../sql/checks/mart_case_metrics.sql"),
+            sql_name: "mart_case_metrics",
+        }],
+        meaning: "Cases in all, new, closed, and by type, status and category, as they stand at the end of a day.",
+    },
 ];

@@ -1,6 +1,7 @@
 //! The one integration binary: every further one would link DuckDB again.
 
 mod business;
+mod cases;
 mod cli;
 mod compute;
 mod config;

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Context, Exit, Outcome, output, select_orgs, tables};
-use crate::config::{Config, Org, QuickBooks, SecretRef, SqlLogin};
+use crate::config::{Config, Org, QuickBooks, SecretRef};
 use crate::datasets::Connector;
 use crate::jobs::JOBS;
 
@@ -83,14 +83,7 @@ pub fn readiness(config: &Config, orgs: &[&Org]) -> Vec<Readiness> {
 /// The secrets that a connector of an organisation needs.
 fn secrets(org: &Org, connector: Connector) -> Vec<&SecretRef> {
     match connector {
-        Connector::Softbase => org
-            .softbase
-            .iter()
-            .map(|softbase| match &softbase.server.login {
-                SqlLogin::Password { password, .. } => password,
-                SqlLogin::AzureAd { client_secret, .. } => client_secret,
-            })
-            .collect(),
+        Connector::Softbase => org.softbase.iter().map(|softbase| softbase.server.login.secret()).collect(),
         Connector::QuickBooks => org
             .quickbooks
             .iter()
@@ -98,6 +91,7 @@ fn secrets(org: &Org, connector: Connector) -> Vec<&SecretRef> {
                 [client_id, client_secret, refresh_token]
             })
             .collect(),
+        Connector::Cases => org.cases.iter().map(|cases| cases.server.login.secret()).collect(),
     }
 }
 

@@ -44,6 +44,11 @@ const SHOWN: &[(&str, &str)] = &[
             operating_cash_flow
         from mart_financial_metrics order by year desc, month desc limit 14",
     ),
+    (
+        "mart_case_metrics",
+        "select snapshot_date, total_cases, new_cases_30d, closed_cases_30d, cases_by_category
+        from mart_case_metrics order by snapshot_date desc limit 7",
+    ),
 ];
 
 /// Runs the night and shows what it filled.

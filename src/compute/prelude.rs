@@ -127,12 +127,14 @@ fn settings(inputs: &Inputs<'_>) -> String {
     let branches = softbase
         .map_or(Vec::new(), |softbase| softbase.excluded_branches.iter().map(|branch| format!("({branch})")).collect());
     let months = org.excluded_months.iter().map(|month| format!("(date '{month}')")).collect::<Vec<_>>();
+    let min_group_size = org.cases.as_ref().map_or(1, |cases| cases.min_group_size);
     [
         table("settings", &columns, &[settings]),
         table("excluded_months", "month_start date", &months),
         table("excluded_customers", "customer_no varchar", &customers),
         table("excluded_branches", "branch bigint", &branches),
         table("excluded_work_orders", "work_order_no varchar", &work_orders),
+        table("case_settings", "min_group_size bigint", &[format!("({min_group_size})")]),
         softbase.map_or_else(|| rental(&Rental::default()), |softbase| rental(&softbase.rental)),
     ]
     .concat()

@@ -11,9 +11,10 @@ use url::{Host, Url};
 
 use super::parse::{Fault, nearest};
 use super::{
-    Basis, Config, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer,
-    SqlTls, StagingSettings, wire,
+    Basis, Cases, Config, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security, Softbase, SqlLogin,
+    SqlServer, SqlTls, StagingSettings, wire,
 };
+use crate::datasets::cases::CATEGORIES;
 
 type Checked<T> = Result<T, Fault>;
 
@@ -74,6 +75,7 @@ fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
         excluded_months: written.excluded_months.iter().map(month_start).collect::<Checked<_>>()?,
         softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
         quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
+        cases: written.cases.map(|cases| self::cases(cases, base)).transpose()?,
     })
 }
 
@@ -175,6 +177,29 @@ fn quickbooks(written: wire::QuickBooks, base: &Path) -> Checked<QuickBooks> {
             wire::Basis::Accrual => Basis::Accrual,
             wire::Basis::Cash => Basis::Cash,
         },
+    })
+}
+
+fn cases(written: wire::Cases, base: &Path) -> Checked<Cases> {
+    let or = |text: Option<wire::Text>, default: &str| text.map_or_else(|| Ok(default.to_owned()), filled);
+    let category_span = written.category_column.as_ref().map(Spanned::span);
+    let category_column = or(written.category_column, "Solution")?;
+    if !CATEGORIES.contains(&category_column.as_str()) {
+        return Err(Fault {
+            span: category_span,
+            message: format!(
+                "\"{category_column}\" is no column that may be read as category; those are {}",
+                CATEGORIES.join(", ")
+            ),
+        });
+    }
+    Ok(Cases {
+        server: sql_server(written.server, base)?,
+        schema: or(written.schema, "dbo")?,
+        table: or(written.table, "Case_Data_Summary_NOPHI")?,
+        category_column,
+        min_group_size: at_least(written.min_group_size, 1, 5)?,
+        harmless_labels: written.harmless_labels.into_iter().map(filled).collect::<Checked<_>>()?,
     })
 }
 

@@ -100,6 +100,7 @@ pub struct Org {
     pub excluded_months: Vec<NaiveDate>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
+    pub cases: Option<Cases>,
 }
 
 impl Org {
@@ -108,6 +109,7 @@ impl Org {
         match connector {
             Connector::Softbase => self.softbase.is_some(),
             Connector::QuickBooks => self.quickbooks.is_some(),
+            Connector::Cases => self.cases.is_some(),
         }
     }
 }
@@ -163,6 +165,22 @@ impl Default for Rental {
     }
 }
 
+/// `[org.cases]`: the case database, a SQL Server with one summary table.
+#[derive(Debug, Clone)]
+pub struct Cases {
+    pub server: SqlServer,
+    /// `dbo`
+    pub schema: String,
+    /// `Case_Data_Summary_NOPHI`
+    pub table: String,
+    /// The column that is counted as category: one of [`crate::datasets::cases::CATEGORIES`], `Solution` by default.
+    pub category_column: String,
+    /// Categories of fewer new cases are merged, because a small group may point at a person. 1 = none are.
+    pub min_group_size: u32,
+    /// Labels that look like personal data to the tripwire, and that somebody has found to be none.
+    pub harmless_labels: Vec<String>,
+}
+
 /// How to reach a SQL Server.
 #[derive(Debug, Clone)]
 pub struct SqlServer {
@@ -193,6 +211,16 @@ pub enum SqlLogin {
         /// `https://login.microsoftonline.com`
         authority: String,
     },
+}
+
+impl SqlLogin {
+    /// The secret that the login needs.
+    pub fn secret(&self) -> &SecretRef {
+        match self {
+            SqlLogin::Password { password, .. } => password,
+            SqlLogin::AzureAd { client_secret, .. } => client_secret,
+        }
+    }
 }
 
 /// How the connection is encrypted.

@@ -69,6 +69,7 @@ pub(super) struct Org {
     pub excluded_months: Vec<Text>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
+    pub cases: Option<Cases>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +101,18 @@ pub(super) struct Rental {
     pub excluded_units: Vec<Text>,
     #[serde(default)]
     pub internal_customers: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cases {
+    pub schema: Option<Text>,
+    pub table: Option<Text>,
+    pub category_column: Option<Text>,
+    pub min_group_size: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub harmless_labels: Vec<Text>,
+    pub server: Spanned<SqlServer>,
 }
 
 #[derive(Deserialize)]

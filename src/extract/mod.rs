@@ -1,6 +1,7 @@
 //! The sources. They are known when we compile, so they are an `enum` and a `match`, and the compiler names what is
 //! missing.
 
+pub mod cases;
 pub mod http;
 pub mod oauth;
 pub mod quickbooks;
@@ -60,5 +61,9 @@ pub async fn land(
             softbase::pull(context, settings, &wanted).await
         }
         Connector::QuickBooks => quickbooks::pull(context, tokens, &wanted).await,
+        Connector::Cases => {
+            let settings = context.org.cases.as_ref().with_context(missing)?;
+            cases::pull(context, settings, &wanted).await
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The source systems, simulated on the wire from a seeded generator: for the tests, `marts demo` and `marts sandbox`.
 
 pub mod business;
+pub mod cases;
 pub mod http;
 pub mod quickbooks;
 pub mod tds;

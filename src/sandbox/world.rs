@@ -12,8 +12,9 @@ use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta};
 use rand::RngExt;
 
 use super::business::dealer::{Dealer, DealerOptions, INTERNAL_CUSTOMERS, SOLD_UNIT};
-use super::business::services::{ServicesCompany, ServicesOptions};
+use super::business::services::{CaseBook, CaseOptions, ServicesCompany, ServicesOptions};
 use super::business::{Cell, TableData};
+use super::cases;
 use super::quickbooks::{QuickBooksOptions, QuickBooksServer, Realm};
 use super::tds::{Database, Rows, SqlType, SqlValue, Table, TableColumn, TdsOptions, TdsServer};
 use crate::clock::Clock;
@@ -45,12 +46,14 @@ impl WorldOptions {
     }
 }
 
-/// A running world: a dealer behind SQL Server, a services company behind QuickBooks. Dropping it stops the servers.
+/// A running world: a dealer behind SQL Server, a services company behind QuickBooks and a case database. Dropping it stops the servers.
 pub struct World {
     pub dealer: Arc<Dealer>,
     pub company: Arc<ServicesCompany>,
+    pub case_book: Arc<CaseBook>,
     pub softbase: TdsServer,
     pub quickbooks: QuickBooksServer,
+    pub cases: TdsServer,
     data_start: NaiveDate,
     secrets: Vec<(&'static str, String)>,
 }
@@ -62,6 +65,7 @@ impl World {
         // New at every start, so that a database that knew an earlier sandbox takes it for a new consent.
         let mut token = || format!("sandbox-{:032x}", random.random::<u128>());
         let (password, client_secret, refresh_token) = (token(), token(), token());
+        let cases_password = token();
         let key: [u8; 32] = random.random();
 
         let dealer = Arc::new(Dealer::generate(DealerOptions::new(options.seed, options.from, options.to)));
@@ -84,14 +88,17 @@ impl World {
             ..QuickBooksOptions::new(vec![Realm::new(REALM, &refresh_token, Arc::clone(&company))])
         })
         .await?;
+        let case_book = Arc::new(CaseBook::generate(CaseOptions::new(options.seed, options.from, options.to)));
+        let cases = cases::start(&case_book, &cases_password).await?;
         let secrets = vec![
             ("softbase-password", password),
             ("quickbooks-client-id", QuickBooksOptions::new(Vec::new()).client_id),
             ("quickbooks-client-secret", client_secret),
             ("quickbooks-refresh-token", refresh_token),
+            ("cases-password", cases_password),
             ("token-key", base64::engine::general_purpose::STANDARD.encode(key)),
         ];
-        Ok(World { dealer, company, softbase, quickbooks, data_start: options.from, secrets })
+        Ok(World { dealer, company, case_book, softbase, quickbooks, cases, data_start: options.from, secrets })
     }
 
     /// Writes `marts.toml` into a folder, and beside it the secrets and the certificate it refers to. The key of the
@@ -106,6 +113,7 @@ impl World {
             }
         }
         fs::write(folder.join("softbase-ca.pem"), self.softbase.ca_pem())?;
+        fs::write(folder.join("cases-ca.pem"), self.cases.ca_pem())?;
         let path = folder.join("marts.toml");
         fs::write(&path, self.config()).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
@@ -154,12 +162,13 @@ client_secret = "file:secrets/quickbooks-client-secret"
 refresh_token = "file:secrets/quickbooks-refresh-token"
 base_url = "{base_url}"
 token_url = "{token_url}"
-"#,
+{cases}"#,
             start = self.data_start,
             internal = INTERNAL_CUSTOMERS.join("\", \""),
             port = self.softbase.addr().port(),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),
+            cases = cases::config(&self.cases),
         )
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use marts::audit::{Finding, audit};
 use marts::compute::{Compute, Inputs, Pulls, cell};
 use marts::config::{
-    Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
+    Cases, Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
 };
 use marts::datasets::{Dataset, dataset};
 use marts::jobs::job;
@@ -40,6 +40,22 @@ pub fn softbase() -> Softbase {
     }
 }
 
+pub fn case_database() -> Cases {
+    Cases {
+        server: softbase().server,
+        schema: "dbo".into(),
+        table: "Case_Data_Summary_NOPHI".into(),
+        category_column: "Solution".into(),
+        min_group_size: 5,
+        harmless_labels: Vec::new(),
+    }
+}
+
+/// An organisation with a case database and nothing else.
+pub fn case_org() -> Org {
+    Org { softbase: None, cases: Some(case_database()), ..org() }
+}
+
 pub fn org() -> Org {
     Org {
         slug: "acme".into(),
@@ -50,6 +66,7 @@ pub fn org() -> Org {
         excluded_months: Vec::new(),
         softbase: Some(softbase()),
         quickbooks: None,
+        cases: None,
     }
 }
 
