@@ -133,6 +133,7 @@ impl Dealer {
             excluded_customers: Vec::new(),
             excluded_branches: Vec::new(),
             excluded_work_orders: Vec::new(),
+            ledger: None,
         };
         let config = Config {
             path: folder.path().join("marts.toml"),

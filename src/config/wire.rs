@@ -83,6 +83,7 @@ pub(super) struct Softbase {
     pub excluded_branches: Vec<i64>,
     #[serde(default)]
     pub excluded_work_orders: Vec<Text>,
+    pub ledger: Option<super::ledger::Written>,
     pub server: Spanned<SqlServer>,
 }
 

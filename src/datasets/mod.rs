@@ -5,6 +5,7 @@
 
 mod quickbooks;
 mod softbase;
+mod softbase_ledger;
 
 use std::sync::Arc;
 
@@ -80,6 +81,8 @@ pub enum Grain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Connector {
     Softbase,
+    /// The general ledger of Softbase: needs classes of accounts besides the server.
+    SoftbaseLedger,
     QuickBooks,
 }
 
@@ -88,6 +91,7 @@ impl Connector {
     pub fn name(self) -> &'static str {
         match self {
             Connector::Softbase => "softbase",
+            Connector::SoftbaseLedger => "softbase.ledger",
             Connector::QuickBooks => "quickbooks",
         }
     }
@@ -142,6 +146,8 @@ const fn required(name: &'static str, kind: Kind, from: &'static str, meaning: &
 pub static DATASETS: &[&Dataset] = &[
     &softbase::INVOICES,
     &softbase::WORK_ORDERS,
+    &softbase_ledger::GL,
+    &softbase_ledger::CHART_OF_ACCOUNTS,
     &quickbooks::PROFIT_AND_LOSS,
     &quickbooks::BALANCE_SHEET,
     &quickbooks::CASH_FLOW,

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chrono::{Days, Months, NaiveDate};
 
 use super::Context;
@@ -62,10 +62,15 @@ pub async fn pull(
 pub async fn check(settings: &Softbase) -> Result<String> {
     let mut server = Server::once(&settings.server);
     let mut views = Vec::new();
-    for dataset in DATASETS.iter().filter(|dataset| dataset.connector == Connector::Softbase) {
+    let wanted = |dataset: &&&Dataset| match dataset.connector {
+        Connector::Softbase => true,
+        Connector::SoftbaseLedger => settings.ledger.is_some(),
+        _ => false,
+    };
+    for dataset in DATASETS.iter().filter(wanted) {
         let plan = Plan::read(&mut server, &settings.schema, dataset).await?;
         // The catalog shows more than may be read. Keys are never NULL, so this asks for the right and for no row.
-        let probe = plan.select(vec![Condition::IsNull(plan.key.clone())]);
+        let probe = plan.select(plan.key.iter().take(1).cloned().map(Condition::IsNull).collect());
         server.query(&probe.statement(), || Ok(()), |(), _| Ok(())).await?;
         views.push(format!("{}.{}", plan.select.schema, plan.select.table));
     }
@@ -78,13 +83,13 @@ struct Plan {
     /// Without conditions.
     select: Select,
     /// The view's own names of the key and of the column that tells the month.
-    key: String,
+    key: Vec<String>,
     month: Option<String>,
 }
 
 impl Plan {
     async fn read(server: &mut Server<'_>, schema: &str, dataset: &'static Dataset) -> Result<Plan> {
-        ensure!(dataset.connector == Connector::Softbase, "{} does not come from Softbase", dataset.name);
+        ensure!(is_softbase(dataset), "{} does not come from Softbase", dataset.name);
         let (table, _) = source(&dataset.columns[0])?;
         let catalog = server.catalog(schema, table).await?;
         let mut items = Vec::with_capacity(dataset.columns.len());
@@ -99,8 +104,11 @@ impl Plan {
             });
         }
         let own_name = |position: usize| items[position].column.clone().context("a key column cannot be absent");
-        let [key] = dataset.key else { bail!("{} has more than one key column", dataset.name) };
-        let key_at = dataset.columns.iter().position(|column| column.name == *key).context("no such key column")?;
+        let key = dataset.key.iter().map(|key| {
+            let at = dataset.columns.iter().position(|column| column.name == *key);
+            own_name(at.context("no such key column")?)
+        });
+        let key = key.collect::<Result<Vec<_>>>()?;
         let month = match dataset.grain {
             Grain::Month => {
                 let at = dataset.columns.iter().position(is_month_column).context("no column tells the month")?;
@@ -108,13 +116,12 @@ impl Plan {
             }
             Grain::Snapshot | Grain::Day => None,
         };
-        let key = own_name(key_at)?;
         let select = Select {
             schema: catalog.schema,
             table: catalog.table,
             items,
             conditions: Vec::new(),
-            order: vec![key.clone()],
+            order: key.clone(),
         };
         Ok(Plan { dataset, select, key, month })
     }
@@ -122,6 +129,10 @@ impl Plan {
     fn select(&self, conditions: Vec<Condition>) -> Select {
         Select { conditions, ..self.select.clone() }
     }
+}
+
+fn is_softbase(dataset: &Dataset) -> bool {
+    matches!(dataset.connector, Connector::Softbase | Connector::SoftbaseLedger)
 }
 
 /// Table and column in "InvoiceReg.InvoiceDate".
@@ -159,6 +170,7 @@ async fn pull_partition(
             },
             |pull, row| {
                 let mut values = Vec::with_capacity(dataset.columns.len());
+                let mut key = String::new();
                 for (column, (_, cell)) in dataset.columns.iter().zip(row.cells()) {
                     let value =
                         sqlserver::value(cell).with_context(|| format!("{} of {}", column.name, plan.select.table))?;
@@ -176,16 +188,23 @@ async fn pull_partition(
                         Value::Date(day) if !sane.contains(&day) => Value::Null,
                         _ => value,
                     });
-                    if let (true, Value::Text(key)) = (dataset.key.contains(&column.name), value) {
-                        ensure!(
-                            pull.keys.is_new(key),
-                            "{}.{} gives the same {} in more than one row",
-                            plan.select.schema,
-                            plan.select.table,
-                            plan.key
-                        );
+                    if dataset.key.contains(&column.name) {
+                        match value {
+                            Value::Text(text) => key.push_str(text),
+                            Value::Int(number) => key.push_str(&number.to_string()),
+                            _ => {}
+                        }
+                        // Where one part of the key ends.
+                        key.push('\0');
                     }
                 }
+                ensure!(
+                    pull.keys.is_new(&key),
+                    "{}.{} gives the same {} in more than one row",
+                    plan.select.schema,
+                    plan.select.table,
+                    plan.key.join(", ")
+                );
                 pull.landing.push(None, &values)?;
                 let rows = pull.landing.rows();
                 if rows.is_multiple_of(REPORT_EVERY) {
@@ -231,7 +250,7 @@ mod tests {
 
     #[test]
     fn every_softbase_column_names_its_source_and_months_have_their_column() {
-        for dataset in DATASETS.iter().filter(|dataset| dataset.connector == Connector::Softbase) {
+        for dataset in DATASETS.iter().filter(|dataset| is_softbase(dataset)) {
             for column in dataset.columns {
                 source(column).unwrap();
             }

@@ -36,6 +36,7 @@ pub fn softbase() -> Softbase {
         excluded_customers: Vec::new(),
         excluded_branches: Vec::new(),
         excluded_work_orders: Vec::new(),
+        ledger: None,
     }
 }
 
