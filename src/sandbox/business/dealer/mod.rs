@@ -5,12 +5,14 @@ mod chart;
 mod figures;
 mod general_ledger;
 mod invoices;
+mod statements;
 mod tables;
 mod work;
 
-pub use chart::{CHART, DealerAccount};
+pub use chart::{Chart, DealerAccount, Nature};
 pub use figures::{Exclusions, SalesDay};
 pub use general_ledger::{GlRow, TrialBalance};
+pub use statements::{CashFlow, Effect, Financials};
 
 use chrono::{NaiveDate, NaiveDateTime};
 
@@ -30,12 +32,14 @@ pub struct DealerOptions {
     pub invoices_per_day: u32,
     /// Leave out the GL rows of accounts that rarely move in the months they do not, as the ERP does.
     pub sparse_gl: bool,
+    /// How the accounts are numbered.
+    pub chart: Chart,
 }
 
 impl DealerOptions {
     /// A dealer with some tens of invoices a business day, on fiscal years from November.
     pub fn new(seed: u64, from: NaiveDate, to: NaiveDate) -> Self {
-        Self { seed, from, to, fiscal_year_start_month: 11, invoices_per_day: 30, sparse_gl: true }
+        Self { seed, from, to, fiscal_year_start_month: 11, invoices_per_day: 30, sparse_gl: true, chart: Chart::SixDigits }
     }
 }
 
