@@ -34,8 +34,18 @@ pub struct Source {
     pub sql: &'static str,
     /// The text of the file `sql/checks/<sql_name>.sql`: the audit.
     pub checks: &'static str,
-    /// `<mart>`, and where a mart has several sources `<mart>.<connector>` for those behind the first.
+    /// `<mart>`, and where a mart has several sources `<mart>.<system>` for those behind the first.
     pub sql_name: &'static str,
+}
+
+/// A relation that the SQL of several marts reads: what they must not see differently stands here, once.
+#[derive(Debug)]
+pub struct Shared {
+    pub name: &'static str,
+    /// The datasets behind it: it is there for every source that reads all of them.
+    pub reads: &'static [&'static str],
+    /// The text of the file `sql/shared/<name>.sql`. It may read those that stand before it in [`SHARED`].
+    pub sql: &'static str,
 }
 
 /// A dataset that a job reads, and which partitions of it.
@@ -124,19 +134,45 @@ pub static JOBS: &[Job] = &[
         key: &["year", "month"],
         periods: Periods::Months { count: 14 },
         schedule: (2, 0),
-        sources: &[Source {
-            connector: Connector::QuickBooks,
-            source_system: "quickbooks",
-            reads: &[
-                Read { dataset: "quickbooks_profit_and_loss", partitions: Partitions::Months { before: 0 } },
-                Read { dataset: "quickbooks_balance_sheet", partitions: Partitions::Months { before: 0 } },
-                Read { dataset: "quickbooks_cash_flow", partitions: Partitions::Months { before: 0 } },
-            ],
-            sql: include_str!("../sql/marts/mart_financial_metrics.sql"),
-            checks: include_str!("../sql/checks/mart_financial_metrics.sql"),
-            sql_name: "mart_financial_metrics",
-        }],
+        sources: &[
+            Source {
+                connector: Connector::QuickBooks,
+                source_system: "quickbooks",
+                reads: &[
+                    Read { dataset: "quickbooks_profit_and_loss", partitions: Partitions::Months { before: 0 } },
+                    Read { dataset: "quickbooks_balance_sheet", partitions: Partitions::Months { before: 0 } },
+                    Read { dataset: "quickbooks_cash_flow", partitions: Partitions::Months { before: 0 } },
+                ],
+                sql: include_str!("../sql/marts/mart_financial_metrics.sql"),
+                checks: include_str!("../sql/checks/mart_financial_metrics.sql"),
+                sql_name: "mart_financial_metrics",
+            },
+            Source {
+                connector: Connector::SoftbaseLedger,
+                source_system: "softbase_gl",
+                reads: LEDGER,
+                sql: include_str!("../sql/marts/mart_financial_metrics.softbase.sql"),
+                checks: include_str!("../sql/checks/mart_financial_metrics.softbase.sql"),
+                sql_name: "mart_financial_metrics.softbase",
+            },
+        ],
         meaning: "Income statement, balance sheet and operating cash flow, a row a month.",
+    },
+    Job {
+        name: "etl_cash_flow",
+        mart: "mart_cash_flow",
+        key: &["year", "month"],
+        periods: Periods::Months { count: 14 },
+        schedule: (2, 0),
+        sources: &[Source {
+            connector: Connector::SoftbaseLedger,
+            source_system: "softbase_gl",
+            reads: LEDGER,
+            sql: include_str!("../sql/marts/mart_cash_flow.sql"),
+            checks: include_str!("../sql/checks/mart_cash_flow.sql"),
+            sql_name: "mart_cash_flow",
+        }],
+        meaning: "Cash, and what moved it by the indirect method, a row a month.",
     },
     Job {
         name: "etl_case_metrics",
@@ -156,5 +192,33 @@ pub static JOBS: &[Job] = &[
             sql_name: "mart_case_metrics",
         }],
         meaning: "Cases in all, new, closed, and by type, status and category, as they stand at the end of a day.",
+    },
+];
+
+/// The whole ledger at one instant: what an account last closed at may be years old, and months that are read one after
+/// the other need not fit each other.
+const LEDGER: &[Read] = &[
+    Read { dataset: "softbase_gl", partitions: Partitions::Snapshot },
+    Read { dataset: "softbase_chart_of_accounts", partitions: Partitions::Snapshot },
+];
+
+const LEDGER_DATASETS: &[&str] = &["softbase_gl", "softbase_chart_of_accounts"];
+
+/// In the order in which they are made.
+pub static SHARED: &[Shared] = &[
+    Shared {
+        name: "softbase_ledger",
+        reads: LEDGER_DATASETS,
+        sql: include_str!("../sql/shared/softbase_ledger.sql"),
+    },
+    Shared {
+        name: "softbase_cash_effects",
+        reads: LEDGER_DATASETS,
+        sql: include_str!("../sql/shared/softbase_cash_effects.sql"),
+    },
+    Shared {
+        name: "softbase_ledger_faults",
+        reads: LEDGER_DATASETS,
+        sql: include_str!("../sql/shared/softbase_ledger_faults.sql"),
     },
 ];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use marts::config::{Basis, Config, SecretRef, SqlLogin, SqlTls};
+use marts::config::{Basis, Config, FloorPlan, SecretRef, SqlLogin, SqlTls};
 use marts::datasets::Connector;
 
 const EXAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/marts.example.toml"));
@@ -65,6 +65,9 @@ fn the_example_is_a_configuration() {
     assert_eq!((cases.table.as_str(), cases.min_group_size), ("Case_Data_Summary_NOPHI", 5));
     let softbase = ips.softbase.as_ref().unwrap();
     assert_eq!(softbase.schema, "ind004");
+    let (bennett, ips) = (bennett.ledger().unwrap(), ips.ledger().unwrap());
+    assert_eq!((bennett.floor_plan, bennett.healthy_above, bennett.warning_above), (FloorPlan::Financing, 0, -50_000));
+    assert_eq!((bennett.lacks(), ips.lacks()), (None, None));
     let SqlLogin::AzureAd { client_secret, .. } = &softbase.server.login else { panic!("an Azure AD login") };
     assert_eq!(*client_secret, SecretRef::File("/etc/marts/secrets/ips-softbase".into()));
 }
@@ -122,6 +125,7 @@ fn what_is_left_out_has_its_default() {
     let softbase = org.softbase.as_ref().unwrap();
     assert!(!softbase.total_includes_tax);
     assert_eq!((softbase.server.port, softbase.server.tls), (1433, SqlTls::Required));
+    assert!(softbase.ledger.is_none() && !org.has(Connector::SoftbaseLedger));
 }
 
 #[test]

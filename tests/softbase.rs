@@ -134,6 +134,7 @@ impl Dealer {
             excluded_branches: Vec::new(),
             excluded_work_orders: Vec::new(),
             rental: Rental::default(),
+            ledger: None,
         };
         let config = Config {
             path: folder.path().join("marts.toml"),

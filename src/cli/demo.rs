@@ -30,7 +30,8 @@ const SHOWN: &[(&str, &str)] = &[
         "mart_sales_daily",
         "select sales_date, service_revenue, parts_revenue, rental_revenue, sales_revenue, total_revenue, total_invoices,
             open_work_orders, closed_work_orders
-        from mart_sales_daily order by sales_date desc limit 7",
+        from mart_sales_daily inner join organizations on organizations.id = org_id and slug = 'bennett'
+        order by sales_date desc limit 7",
     ),
     (
         "mart_rental_fleet",
@@ -40,9 +41,17 @@ const SHOWN: &[(&str, &str)] = &[
     ),
     (
         "mart_financial_metrics",
-        "select year, month, total_revenue, total_expenses, net_income, gross_margin_pct, total_assets, cash_balance,
+        "select slug, year, month, total_revenue, total_expenses, net_income, gross_margin_pct, total_assets, cash_balance,
             operating_cash_flow
-        from mart_financial_metrics order by year desc, month desc limit 14",
+        from mart_financial_metrics inner join organizations on organizations.id = org_id
+        order by year desc, month desc, slug limit 15",
+    ),
+    (
+        "mart_cash_flow",
+        "select slug, year, month, cash_balance, cash_change_mtd, operating_cash_flow, investing_cash_flow,
+            financing_cash_flow, health_status
+        from mart_cash_flow inner join organizations on organizations.id = org_id
+        order by slug, year desc, month desc limit 28",
     ),
     (
         "mart_case_metrics",
@@ -56,7 +65,8 @@ pub fn execute(args: &DemoArgs, context: &Context) -> Outcome {
     let progress = context.progress();
     let (report, shown) = context.runtime()?.block_on(async {
         let to = super::sandbox::yesterday(context);
-        let world = World::start(WorldOptions::new(args.seed, to, context.clock.clone())).await?;
+        let options = WorldOptions { second_dealer: true, ..WorldOptions::new(args.seed, to, context.clock.clone()) };
+        let world = World::start(options).await?;
         let config = Config::load(&world.write_config(&args.dir)?)?;
         let database = Database::connect(&config.postgres, "demo").await?;
         database.migrate().await?;

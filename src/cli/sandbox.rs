@@ -31,7 +31,11 @@ pub struct SandboxArgs {
 pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
     context.runtime()?.block_on(async {
         let to = args.to.unwrap_or_else(|| yesterday(context));
-        let options = WorldOptions { bulk_invoices: args.invoices, ..WorldOptions::new(args.seed, to, context.clock.clone()) };
+        let options = WorldOptions {
+            second_dealer: true,
+            bulk_invoices: args.invoices,
+            ..WorldOptions::new(args.seed, to, context.clock.clone())
+        };
         let world = World::start(options).await?;
         let config = world.write_config(&args.dir)?;
         output::print(&format!(

@@ -9,8 +9,9 @@ use chrono::NaiveDate;
 
 use super::Inputs;
 use super::pulls::known;
-use crate::config::Rental;
+use crate::config::{AccountRange, Ledger, Rental};
 use crate::datasets::{Dataset, Grain};
+use crate::jobs::{SHARED, Shared, Source};
 
 /// From when on the audit warns: columns of `settings`.
 /// `drop_pct`: a day lost this share of the invoices that are published for it. `jump_pct`: a closed month moved by
@@ -59,8 +60,50 @@ fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -
     }
     sql.push_str(&periods(inputs)?);
     sql.push_str(&settings(inputs));
+    sql.push_str(&ledger(inputs));
     sql.push_str(MACROS);
+    for shared in shared(inputs.plan.source) {
+        write!(sql, "\ncreate or replace view {} as\n{};\n", shared.name, shared.sql.trim_end())?;
+    }
     Ok(sql)
+}
+
+/// The shared relations whose datasets a source reads.
+fn shared(source: &Source) -> impl Iterator<Item = &'static Shared> {
+    let is_read = |dataset: &&str| source.reads.iter().any(|read| read.dataset == *dataset);
+    SHARED.iter().filter(move |shared| shared.reads.iter().all(|dataset| is_read(&dataset)))
+}
+
+/// What the accounts of a ledger mean. Without a ledger the ranges are empty.
+fn ledger(inputs: &Inputs<'_>) -> String {
+    let ledger = inputs.org.ledger();
+    let settings = ledger.map(|ledger| {
+        let Ledger { close_lag_days, floor_plan, healthy_above, warning_above, .. } = ledger;
+        format!("({close_lag_days}, '{}', {healthy_above}, {warning_above})", floor_plan.name())
+    });
+    let bounds = |range: &AccountRange| format!("{}, {}", literal(&range.first), literal(&range.last));
+    let accounts = ledger.map_or(&[][..], |ledger| &ledger.accounts).iter().enumerate();
+    let accounts = accounts.map(|(at, range)| format!("({}, {}, {at})", literal(range.class), bounds(range)));
+    let depreciation = ledger.map_or(&[][..], |ledger| &ledger.depreciation).iter();
+    let depreciation = depreciation.map(|range| format!("({})", bounds(range)));
+    [
+        table(
+            "ledger_settings",
+            "close_lag_days integer, floor_plan varchar, healthy_above bigint, warning_above bigint",
+            &settings.into_iter().collect::<Vec<_>>(),
+        ),
+        table(
+            "account_ranges",
+            "account_class varchar, first_account varchar, last_account varchar, precedence integer",
+            &accounts.collect::<Vec<_>>(),
+        ),
+        table(
+            "depreciation_ranges",
+            "first_account varchar, last_account varchar",
+            &depreciation.collect::<Vec<_>>(),
+        ),
+    ]
+    .concat()
 }
 
 /// A dataset as a view over its files, with the types of its declaration; `partition` names folders of the path that

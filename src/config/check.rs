@@ -12,7 +12,7 @@ use url::{Host, Url};
 use super::parse::{Fault, nearest};
 use super::{
     Basis, Cases, Config, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security, Softbase, SqlLogin,
-    SqlServer, SqlTls, StagingSettings, wire,
+    SqlServer, SqlTls, StagingSettings, ledger, wire,
 };
 use crate::datasets::cases::CATEGORIES;
 
@@ -91,6 +91,7 @@ fn softbase(written: wire::Softbase, base: &Path) -> Checked<Softbase> {
         excluded_customers: written.excluded_customers.into_iter().map(filled).collect::<Checked<_>>()?,
         excluded_branches: written.excluded_branches,
         excluded_work_orders: written.excluded_work_orders.into_iter().map(filled).collect::<Checked<_>>()?,
+        ledger: written.ledger.map(ledger::check).transpose()?,
         rental: rental(written.rental)?,
     })
 }

@@ -3,6 +3,7 @@
 //! The file as it is written is in `wire`, the checks in `check`, the messages in `parse`.
 
 mod check;
+mod ledger;
 mod parse;
 mod wire;
 
@@ -16,6 +17,8 @@ use chrono_tz::Tz;
 use secrecy::SecretString;
 
 use crate::datasets::Connector;
+
+pub use ledger::{AccountRange, FloorPlan, Ledger};
 
 /// Everything `marts.toml` says, checked. Relative paths are relative to the file's folder.
 #[derive(Debug, Clone)]
@@ -108,8 +111,22 @@ impl Org {
     pub fn has(&self, connector: Connector) -> bool {
         match connector {
             Connector::Softbase => self.softbase.is_some(),
+            Connector::SoftbaseLedger => self.ledger().is_some(),
             Connector::QuickBooks => self.quickbooks.is_some(),
             Connector::Cases => self.cases.is_some(),
+        }
+    }
+
+    /// What the accounts of its ledger mean, where it has one.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.softbase.as_ref()?.ledger.as_ref()
+    }
+
+    /// Why a connector that it has cannot be used; none when it can.
+    pub fn lacks(&self, connector: Connector) -> Option<&'static str> {
+        match connector {
+            Connector::SoftbaseLedger => self.ledger()?.lacks(),
+            _ => None,
         }
     }
 }
@@ -128,6 +145,8 @@ pub struct Softbase {
     pub excluded_branches: Vec<i64>,
     /// Work orders known to be corrupt.
     pub excluded_work_orders: Vec<String>,
+    /// What the accounts of its ledger mean; none = no statements from the ledger.
+    pub ledger: Option<Ledger>,
     pub rental: Rental,
 }
 

@@ -86,6 +86,7 @@ pub(super) struct Softbase {
     pub excluded_work_orders: Vec<Text>,
     #[serde(default)]
     pub rental: Rental,
+    pub ledger: Option<super::ledger::Written>,
     pub server: Spanned<SqlServer>,
 }
 

@@ -6,6 +6,7 @@
 pub mod cases;
 mod quickbooks;
 mod softbase;
+mod softbase_ledger;
 
 use std::sync::Arc;
 
@@ -81,6 +82,8 @@ pub enum Grain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Connector {
     Softbase,
+    /// The general ledger of Softbase: needs classes of accounts besides the server.
+    SoftbaseLedger,
     QuickBooks,
     Cases,
 }
@@ -90,6 +93,7 @@ impl Connector {
     pub fn name(self) -> &'static str {
         match self {
             Connector::Softbase => "softbase",
+            Connector::SoftbaseLedger => "softbase.ledger",
             Connector::QuickBooks => "quickbooks",
             Connector::Cases => "cases",
         }
@@ -147,6 +151,8 @@ pub static DATASETS: &[&Dataset] = &[
     &softbase::WORK_ORDERS,
     &softbase::EQUIPMENT,
     &softbase::RENTAL_LINES,
+    &softbase_ledger::GL,
+    &softbase_ledger::CHART_OF_ACCOUNTS,
     &quickbooks::PROFIT_AND_LOSS,
     &quickbooks::BALANCE_SHEET,
     &quickbooks::CASH_FLOW,

@@ -56,7 +56,7 @@ pub async fn land(
         wanted.iter().map(|wanted| (wanted.dataset, wanted.partitions.clone())).collect();
     let missing = || format!("{} has no [org.{}]", context.org.slug, connector.name());
     match connector {
-        Connector::Softbase => {
+        Connector::Softbase | Connector::SoftbaseLedger => {
             let settings = context.org.softbase.as_ref().with_context(missing)?;
             softbase::pull(context, settings, &wanted).await
         }

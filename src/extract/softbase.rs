@@ -62,7 +62,12 @@ pub async fn pull(
 pub async fn check(settings: &Softbase) -> Result<String> {
     let mut server = Server::once(&settings.server);
     let mut views = Vec::new();
-    for dataset in DATASETS.iter().filter(|dataset| dataset.connector == Connector::Softbase) {
+    let wanted = |dataset: &&&Dataset| match dataset.connector {
+        Connector::Softbase => true,
+        Connector::SoftbaseLedger => settings.ledger.is_some(),
+        _ => false,
+    };
+    for dataset in DATASETS.iter().filter(wanted) {
         let plan = Plan::read(&mut server, &settings.schema, dataset).await?;
         // The catalog shows more than may be read. Keys are never NULL, and nothing is NULL and a text, so this asks for
         // the right and for no row.
@@ -90,7 +95,7 @@ struct Plan {
 
 impl Plan {
     async fn read(server: &mut Server<'_>, schema: &str, dataset: &'static Dataset) -> Result<Plan> {
-        ensure!(dataset.connector == Connector::Softbase, "{} does not come from Softbase", dataset.name);
+        ensure!(is_softbase(dataset), "{} does not come from Softbase", dataset.name);
         let (table, _) = source(&dataset.columns[0])?;
         let catalog = server.catalog(schema, table).await?;
         let mut items = Vec::with_capacity(dataset.columns.len());
@@ -135,6 +140,10 @@ impl Plan {
     fn select(&self, conditions: Vec<Condition>) -> Select {
         Select { conditions, ..self.select.clone() }
     }
+}
+
+fn is_softbase(dataset: &Dataset) -> bool {
+    matches!(dataset.connector, Connector::Softbase | Connector::SoftbaseLedger)
 }
 
 /// Table and column in "InvoiceReg.InvoiceDate".
@@ -255,7 +264,7 @@ mod tests {
 
     #[test]
     fn every_softbase_column_names_its_source_and_months_have_their_column() {
-        for dataset in DATASETS.iter().filter(|dataset| dataset.connector == Connector::Softbase) {
+        for dataset in DATASETS.iter().filter(|dataset| is_softbase(dataset)) {
             for column in dataset.columns {
                 source(column).unwrap();
             }

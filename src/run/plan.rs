@@ -69,7 +69,13 @@ pub fn source_for(job: &'static Job, org: &Org) -> Option<&'static Source> {
 }
 
 /// Plans one job.
+///
+/// # Errors
+/// A source whose settings leave out what its mart cannot do without.
 pub fn plan(job: &'static Job, source: &'static Source, org: &Org, window: Window) -> Result<Plan> {
+    if let Some(reason) = org.lacks(source.connector) {
+        bail!("{reason}");
+    }
     let periods = restated(job.periods, org, window)?;
     let mut wanted = Vec::new();
     if !periods.is_empty() {

@@ -1,5 +1,7 @@
 //! All source systems together, with the configuration and the secrets that point `marts` at them.
 
+mod dealers;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -21,6 +23,8 @@ use crate::clock::Clock;
 
 /// The dealer's schema in the simulated SQL Server.
 pub const DEALER_SCHEMA: &str = "ben002";
+/// The second dealer's schema beside it.
+pub const SECOND_DEALER_SCHEMA: &str = "ind004";
 const DATABASE: &str = "evo";
 const LOGIN: &str = "marts_reader";
 const REALM: &str = "9130350000000001";
@@ -34,6 +38,9 @@ pub struct WorldOptions {
     pub from: NaiveDate,
     pub to: NaiveDate,
     pub clock: Clock,
+    /// Besides the dealer and the services company, a second dealer: another schema on the same server, a chart of seven
+    /// digits, fiscal years from January.
+    pub second_dealer: bool,
     /// Put so many invoices into the month of `to`, in place of the dealer's own: for measuring.
     pub bulk_invoices: Option<u64>,
 }
@@ -42,13 +49,14 @@ impl WorldOptions {
     /// Fourteen months of history up to `to`.
     pub fn new(seed: u64, to: NaiveDate, clock: Clock) -> Self {
         let from = (to - Days::new(u64::from(to.day0()))).checked_sub_months(Months::new(13)).unwrap_or(to);
-        WorldOptions { seed, from, to, clock, bulk_invoices: None }
+        WorldOptions { seed, from, to, clock, second_dealer: false, bulk_invoices: None }
     }
 }
 
 /// A running world: a dealer behind SQL Server, a services company behind QuickBooks and a case database. Dropping it stops the servers.
 pub struct World {
     pub dealer: Arc<Dealer>,
+    pub second_dealer: Option<Arc<Dealer>>,
     pub company: Arc<ServicesCompany>,
     pub case_book: Arc<CaseBook>,
     pub softbase: TdsServer,
@@ -69,11 +77,16 @@ impl World {
         let key: [u8; 32] = random.random();
 
         let dealer = Arc::new(Dealer::generate(DealerOptions::new(options.seed, options.from, options.to)));
-        let mut tables = dealer.tables().into_iter().map(table).collect::<Result<Vec<_>>>()?;
+        let of_dealer = |data| table(DEALER_SCHEMA, data);
+        let mut tables = dealer.tables().into_iter().map(of_dealer).collect::<Result<Vec<_>>>()?;
         if let Some(count) = options.bulk_invoices {
             let register =
                 tables.iter_mut().find(|table| table.name == "InvoiceReg").context("there is no register")?;
             register.rows = bulk(register, count, options.to);
+        }
+        let second_dealer = options.second_dealer.then(|| dealers::second(options.seed, options.from, options.to));
+        for data in second_dealer.iter().flat_map(|dealer| dealer.tables()) {
+            tables.push(table(SECOND_DEALER_SCHEMA, data)?);
         }
         let softbase = TdsServer::start(TdsOptions {
             users: vec![(LOGIN.into(), password.clone())],
@@ -98,7 +111,17 @@ impl World {
             ("cases-password", cases_password),
             ("token-key", base64::engine::general_purpose::STANDARD.encode(key)),
         ];
-        Ok(World { dealer, company, case_book, softbase, quickbooks, cases, data_start: options.from, secrets })
+        Ok(World {
+            dealer,
+            second_dealer,
+            company,
+            case_book,
+            softbase,
+            quickbooks,
+            cases,
+            data_start: options.from,
+            secrets,
+        })
     }
 
     /// Writes `marts.toml` into a folder, and beside it the secrets and the certificate it refers to. The key of the
@@ -120,6 +143,8 @@ impl World {
     }
 
     fn config(&self) -> String {
+        let (port, start) = (self.softbase.addr().port(), self.data_start);
+        let second = if self.second_dealer.is_some() { dealers::second_config(port) } else { String::new() };
         format!(
             r#"# Points marts at its sandbox. Written anew each time the sandbox starts.
 
@@ -140,15 +165,8 @@ schema = "{DEALER_SCHEMA}"
 excluded_units = ["{SOLD_UNIT}"]
 internal_customers = ["{internal}"]
 
-[org.softbase.server]
-host = "localhost"
-port = {port}
-database = "{DATABASE}"
-user = "{LOGIN}"
-password = "file:secrets/softbase-password"
-tls = "required"
-ca_file = "softbase-ca.pem"
-
+{ledger}
+{server}
 [[org]]
 slug = "vital"
 name = "A services company"
@@ -162,10 +180,12 @@ client_secret = "file:secrets/quickbooks-client-secret"
 refresh_token = "file:secrets/quickbooks-refresh-token"
 base_url = "{base_url}"
 token_url = "{token_url}"
+{second}
 {cases}"#,
             start = self.data_start,
             internal = INTERNAL_CUSTOMERS.join("\", \""),
-            port = self.softbase.addr().port(),
+            ledger = dealers::LEDGER,
+            server = dealers::server_config(port),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),
             cases = cases::config(&self.cases),
@@ -182,7 +202,7 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 }
 
 /// The ERP's table as the SQL Server simulator holds it.
-pub fn table(data: TableData) -> Result<Table> {
+pub fn table(schema: &str, data: TableData) -> Result<Table> {
     let columns = data.columns.iter().map(|column| {
         let kind = sql_type(column.sql_type)?;
         let column_of = TableColumn::new(column.name, kind);
@@ -190,7 +210,7 @@ pub fn table(data: TableData) -> Result<Table> {
     });
     let columns = columns.collect::<Result<_>>()?;
     let rows = data.rows.into_iter().map(|row| row.into_iter().map(value).collect()).collect();
-    Ok(Table::new(DEALER_SCHEMA, data.name, columns, rows))
+    Ok(Table::new(schema, data.name, columns, rows))
 }
 
 fn value(cell: Cell) -> SqlValue {

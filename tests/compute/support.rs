@@ -12,7 +12,7 @@ use marts::config::{
 use marts::datasets::{Dataset, dataset};
 use marts::jobs::job;
 use marts::periods::Partition;
-use marts::run::{Plan, Window, plan};
+use marts::run::{Plan, Window, plan, source_for};
 use marts::staging::{Landed, Page, Staging, Value};
 use rust_decimal::Decimal;
 
@@ -37,6 +37,7 @@ pub fn softbase() -> Softbase {
         excluded_branches: Vec::new(),
         excluded_work_orders: Vec::new(),
         rental: Rental::default(),
+        ledger: None,
     }
 }
 
@@ -164,7 +165,8 @@ impl Scene {
         };
         let job = job(job_name).unwrap();
         let window = Window { as_of: day(to), range: Some((day(from), day(to))) };
-        let plan = plan(job, &job.sources[0], &org, window).unwrap();
+        let source = source_for(job, &org).unwrap_or(&job.sources[0]);
+        let plan = plan(job, source, &org, window).unwrap();
         Scene { folder, config, org, plan, as_of: day(to), landed: Vec::new() }
     }
 
