@@ -43,7 +43,7 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// Opens a connection with a view for each dataset that the job reads, the relations `periods`, `settings`,
+    /// Opens a connection with a view for each dataset that the job reads, the relations `periods`, `local_days`, `source_totals`, `settings`,
     /// `excluded_customers`, `excluded_branches` and `excluded_work_orders`, and the macros of `sql/macros.sql`.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use url::{Host, Url};
 
 use super::parse::{Fault, nearest};
 use super::{
-    Basis, Config, Limits, Org, PostgresSettings, QuickBooks, SecretRef, Security, Softbase, SqlLogin, SqlServer,
-    SqlTls, StagingSettings, wire,
+    Basis, Config, HubSpot, Limits, Org, PostgresSettings, QuickBooks, SecretRef, Security, Softbase, SqlLogin,
+    SqlServer, SqlTls, StagingSettings, wire,
 };
 
 type Checked<T> = Result<T, Fault>;
@@ -74,6 +74,7 @@ fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
         excluded_months: written.excluded_months.iter().map(month_start).collect::<Checked<_>>()?,
         softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
         quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
+        hubspot: written.hubspot.map(|hubspot| self::hubspot(hubspot, base)).transpose()?,
     })
 }
 
@@ -159,6 +160,32 @@ fn quickbooks(written: wire::QuickBooks, base: &Path) -> Checked<QuickBooks> {
             wire::Basis::Accrual => Basis::Accrual,
             wire::Basis::Cash => Basis::Cash,
         },
+    })
+}
+
+fn hubspot(written: wire::HubSpot, base: &Path) -> Checked<HubSpot> {
+    let api_version = match written.api_version {
+        None => "v3".to_owned(),
+        Some(version) if version.get_ref() == "v3" || month_start(&version).is_ok() => version.into_inner(),
+        Some(version) => {
+            return Err(Fault::at(
+                version.span(),
+                "a version of HubSpot's API is \"v3\", or a month as in \"2026-09\"",
+            ));
+        }
+    };
+    let home_currency = match written.home_currency {
+        None => "USD".to_owned(),
+        Some(code) if code.get_ref().len() == 3 => {
+            matching(code, |letter| letter.is_ascii_uppercase(), "a currency is written as in \"USD\"")?
+        }
+        Some(code) => return Err(Fault::at(code.span(), "a currency is written as in \"USD\"")),
+    };
+    Ok(HubSpot {
+        base_url: url(written.base_url, "https://api.hubapi.com")?,
+        access_token: secret(written.access_token, base),
+        api_version,
+        home_currency,
     })
 }
 

@@ -2,6 +2,7 @@
 //! missing.
 
 pub mod http;
+pub mod hubspot;
 pub mod oauth;
 pub mod quickbooks;
 pub mod softbase;
@@ -60,5 +61,6 @@ pub async fn land(
             softbase::pull(context, settings, &wanted).await
         }
         Connector::QuickBooks => quickbooks::pull(context, tokens, &wanted).await,
+        Connector::HubSpot => hubspot::pull(context, &wanted).await,
     }
 }
