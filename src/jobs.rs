@@ -117,4 +117,42 @@ pub static JOBS: &[Job] = &[
         }],
         meaning: "Income statement, balance sheet and operating cash flow, a row a month.",
     },
+    Job {
+        name: "etl_hubspot_contacts",
+        mart: "mart_crm_contacts",
+        key: &["snapshot_date"],
+        periods: Periods::Days { count: 1 },
+        schedule: (3, 0),
+        sources: &[Source {
+            connector: Connector::HubSpot,
+            source_system: "hubspot",
+            reads: &[
+                Read { dataset: "hubspot_contacts", partitions: Partitions::Snapshots { may_lack: false } },
+                Read { dataset: "hubspot_lifecycle_stages", partitions: Partitions::Snapshots { may_lack: false } },
+            ],
+            sql: include_str!("../sql/marts/mart_crm_contacts.sql"),
+            checks: include_str!("../sql/checks/mart_crm_contacts.sql"),
+            sql_name: "mart_crm_contacts",
+        }],
+        meaning: "Contacts by lifecycle stage and those new, as they stand at the end of a day.",
+    },
+    Job {
+        name: "etl_hubspot_deals",
+        mart: "mart_crm_deals",
+        key: &["snapshot_date"],
+        periods: Periods::Days { count: 1 },
+        schedule: (3, 0),
+        sources: &[Source {
+            connector: Connector::HubSpot,
+            source_system: "hubspot",
+            reads: &[
+                Read { dataset: "hubspot_deals", partitions: Partitions::Snapshots { may_lack: false } },
+                Read { dataset: "hubspot_deal_stages", partitions: Partitions::Snapshots { may_lack: false } },
+            ],
+            sql: include_str!("../sql/marts/mart_crm_deals.sql"),
+            checks: include_str!("../sql/checks/mart_crm_deals.sql"),
+            sql_name: "mart_crm_deals",
+        }],
+        meaning: "Deals open, won and lost with their values, as they stand at the end of a day.",
+    },
 ];

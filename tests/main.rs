@@ -4,6 +4,7 @@ mod business;
 mod cli;
 mod compute;
 mod config;
+mod hubspot;
 mod night;
 mod postgres;
 mod quickbooks;

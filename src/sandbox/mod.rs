@@ -2,6 +2,7 @@
 
 pub mod business;
 pub mod http;
+pub mod hubspot;
 pub mod quickbooks;
 pub mod tds;
 pub mod world;

@@ -11,9 +11,11 @@ use base64::Engine as _;
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta};
 use rand::RngExt;
 
+use super::business::crm::{Crm, CrmOptions};
 use super::business::dealer::{Dealer, DealerOptions};
 use super::business::services::{ServicesCompany, ServicesOptions};
 use super::business::{Cell, TableData};
+use super::hubspot::{HubSpotOptions, HubSpotServer};
 use super::quickbooks::{QuickBooksOptions, QuickBooksServer, Realm};
 use super::tds::{Database, Rows, SqlType, SqlValue, Table, TableColumn, TdsOptions, TdsServer};
 use crate::clock::Clock;
@@ -35,22 +37,26 @@ pub struct WorldOptions {
     pub clock: Clock,
     /// Put so many invoices into the month of `to`, in place of the dealer's own: for measuring.
     pub bulk_invoices: Option<u64>,
+    /// About so many contacts in the CRM, in place of the company's own: for measuring.
+    pub bulk_contacts: Option<u64>,
 }
 
 impl WorldOptions {
     /// Fourteen months of history up to `to`.
     pub fn new(seed: u64, to: NaiveDate, clock: Clock) -> Self {
         let from = (to - Days::new(u64::from(to.day0()))).checked_sub_months(Months::new(13)).unwrap_or(to);
-        WorldOptions { seed, from, to, clock, bulk_invoices: None }
+        WorldOptions { seed, from, to, clock, bulk_invoices: None, bulk_contacts: None }
     }
 }
 
-/// A running world: a dealer behind SQL Server, a services company behind QuickBooks. Dropping it stops the servers.
+/// A running world: a dealer behind SQL Server, a services company behind QuickBooks and HubSpot. Dropping it stops the servers.
 pub struct World {
     pub dealer: Arc<Dealer>,
     pub company: Arc<ServicesCompany>,
     pub softbase: TdsServer,
     pub quickbooks: QuickBooksServer,
+    pub crm: Arc<Crm>,
+    pub hubspot: HubSpotServer,
     data_start: NaiveDate,
     secrets: Vec<(&'static str, String)>,
 }
@@ -62,6 +68,7 @@ impl World {
         // New at every start, so that a database that knew an earlier sandbox takes it for a new consent.
         let mut token = || format!("sandbox-{:032x}", random.random::<u128>());
         let (password, client_secret, refresh_token) = (token(), token(), token());
+        let access_token = token();
         let key: [u8; 32] = random.random();
 
         let dealer = Arc::new(Dealer::generate(DealerOptions::new(options.seed, options.from, options.to)));
@@ -84,14 +91,26 @@ impl World {
             ..QuickBooksOptions::new(vec![Realm::new(REALM, &refresh_token, Arc::clone(&company))])
         })
         .await?;
+        let mut crm = CrmOptions::new(options.seed, options.from, options.to);
+        if let Some(count) = options.bulk_contacts {
+            let days = (options.to - options.from).num_days() + 1;
+            crm.contacts_per_day = i64::try_from(count)? / days;
+        }
+        let crm = Arc::new(Crm::generate(crm));
+        let hubspot = HubSpotServer::start(HubSpotOptions {
+            clock: options.clock.clone(),
+            ..HubSpotOptions::new(&access_token, Arc::clone(&crm))
+        })
+        .await?;
         let secrets = vec![
             ("softbase-password", password),
             ("quickbooks-client-id", QuickBooksOptions::new(Vec::new()).client_id),
             ("quickbooks-client-secret", client_secret),
             ("quickbooks-refresh-token", refresh_token),
+            ("hubspot-access-token", access_token),
             ("token-key", base64::engine::general_purpose::STANDARD.encode(key)),
         ];
-        Ok(World { dealer, company, softbase, quickbooks, data_start: options.from, secrets })
+        Ok(World { dealer, company, softbase, quickbooks, crm, hubspot, data_start: options.from, secrets })
     }
 
     /// Writes `marts.toml` into a folder, and beside it the secrets and the certificate it refers to. The key of the
@@ -150,11 +169,16 @@ client_secret = "file:secrets/quickbooks-client-secret"
 refresh_token = "file:secrets/quickbooks-refresh-token"
 base_url = "{base_url}"
 token_url = "{token_url}"
+
+[org.hubspot]
+access_token = "file:secrets/hubspot-access-token"
+base_url = "{hubspot_url}"
 "#,
             start = self.data_start,
             port = self.softbase.addr().port(),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),
+            hubspot_url = self.hubspot.url(),
         )
     }
 }

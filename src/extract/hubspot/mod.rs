@@ -161,7 +161,8 @@ async fn list_live(
     let mut after: Option<String> = None;
     let mut last_ids = Vec::new();
     loop {
-        let at = || format!("the page after {} records", landing.rows());
+        let so_far = landing.rows();
+        let at = || format!("the page after {so_far} records");
         let url = client.list_url(object, after.as_deref())?;
         let answer = client.get(&url).await.with_context(at)?;
         let list = List::parse(&answer.body).with_context(at)?;
