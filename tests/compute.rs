@@ -1,5 +1,6 @@
 //! DuckDB compute: the macros, the marts on awkward rows, what is refused, and the audits.
 
+mod crm;
 mod financial;
 mod ledger;
 mod macros;

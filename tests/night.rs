@@ -2,6 +2,7 @@
 
 pub mod stage;
 
+mod crm;
 mod failures;
 mod figures;
 mod pages;

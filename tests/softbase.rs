@@ -169,6 +169,7 @@ impl Dealer {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: None,
+            hubspot: None,
             cases: None,
         };
         let staging = Staging::new(&self.config.staging.path);

@@ -114,6 +114,7 @@ fn secrets(org: &Org, connector: Connector) -> Vec<&SecretRef> {
                 [client_id, client_secret, refresh_token]
             })
             .collect(),
+        Connector::HubSpot => org.hubspot.iter().map(|hubspot| &hubspot.access_token).collect(),
         Connector::Cases => org.cases.iter().map(|cases| cases.server.login.secret()).collect(),
     }
 }

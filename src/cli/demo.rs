@@ -58,6 +58,18 @@ const SHOWN: &[(&str, &str)] = &[
         "select snapshot_date, total_cases, new_cases_30d, closed_cases_30d, cases_by_category
         from mart_case_metrics order by snapshot_date desc limit 7",
     ),
+    (
+        "mart_crm_contacts",
+        "select snapshot_date, total_contacts, new_contacts_30d, new_contacts_7d, subscribers, leads, customers,
+            other_lifecycle
+        from mart_crm_contacts order by snapshot_date desc limit 1",
+    ),
+    (
+        "mart_crm_deals",
+        "select snapshot_date, total_deals, open_deals, won_deals, lost_deals, total_pipeline_value, won_value,
+            average_deal_size
+        from mart_crm_deals order by snapshot_date desc limit 1",
+    ),
 ];
 
 /// Runs the night and shows what it filled.

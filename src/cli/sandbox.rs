@@ -25,6 +25,9 @@ pub struct SandboxArgs {
     /// Serve so many invoices in the last month, to measure with
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub invoices: Option<u64>,
+    /// Keep about so many contacts in the CRM, to measure with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub contacts: Option<u64>,
 }
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -34,13 +37,15 @@ pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
         let options = WorldOptions {
             second_dealer: true,
             bulk_invoices: args.invoices,
+            bulk_contacts: args.contacts,
             ..WorldOptions::new(args.seed, to, context.clock.clone())
         };
         let world = World::start(options).await?;
         let config = world.write_config(&args.dir)?;
         output::print(&format!(
-            "QuickBooks  {}\nSQL Server  {} (dealer), {} (cases)\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
+            "QuickBooks  {}\nHubSpot     {}\nSQL Server  {} (dealers), {} (cases)\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
             world.quickbooks.url(),
+            world.hubspot.url(),
             world.softbase.addr(),
             world.cases.addr(),
             config.display()

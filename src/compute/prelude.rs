@@ -5,13 +5,14 @@ use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 
 use super::Inputs;
 use super::pulls::known;
 use crate::config::{AccountRange, Ledger, Rental};
 use crate::datasets::{Dataset, Grain};
 use crate::jobs::{SHARED, Shared, Source};
+use crate::staging::Landed;
 
 /// From when on the audit warns: columns of `settings`.
 /// `drop_pct`: a day lost this share of the invoices that are published for it. `jump_pct`: a closed month moved by
@@ -59,6 +60,8 @@ fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -
         writeln!(sql, "{};\n", view(known(read.dataset)?, &files(read.dataset)?, &[]))?;
     }
     sql.push_str(&periods(inputs)?);
+    sql.push_str(&local_days(inputs)?);
+    sql.push_str(&source_totals(inputs));
     sql.push_str(&settings(inputs));
     sql.push_str(&ledger(inputs));
     sql.push_str(MACROS);
@@ -149,19 +152,55 @@ fn periods(inputs: &Inputs<'_>) -> Result<String> {
     Ok(table("periods", columns, &rows.collect::<Result<Vec<_>>>()?))
 }
 
+/// So many local days before the first period are in `local_days`: the longest look back of a mart that counts instants.
+const DAYS_BEFORE: u64 = 30;
+
+/// Every local day from some before the first period to the last, with its bounds in UTC: "the N days that end with".
+fn local_days(inputs: &Inputs<'_>) -> Result<String> {
+    let periods = &inputs.plan.periods;
+    let days = match (periods.first(), periods.last()) {
+        (Some(first), Some(last)) => crate::periods::days(first.start - Days::new(DAYS_BEFORE), last.end),
+        _ => Vec::new(),
+    };
+    let rows = days.iter().map(|day| {
+        let (from, to) = day.bounds(inputs.org.timezone)?;
+        Ok(format!("(date '{}', timestamp '{from}', timestamp '{to}')", day.start))
+    });
+    let columns = "local_date date, starts_at timestamp, ends_at timestamp";
+    Ok(table("local_days", columns, &rows.collect::<Result<Vec<_>>>()?))
+}
+
+/// What the sources themselves said of the pulls' sizes, for the audits.
+fn source_totals(inputs: &Inputs<'_>) -> String {
+    let rows: Vec<_> = inputs
+        .pulls
+        .all()
+        .map(Landed::manifest)
+        .flat_map(|manifest| {
+            manifest.source_totals.iter().map(|(name, value)| {
+                let cells = [&manifest.dataset, &manifest.period, name, value].map(|text| literal(text));
+                format!("({})", cells.join(", "))
+            })
+        })
+        .collect();
+    table("source_totals", "dataset varchar, period varchar, name varchar, total varchar", &rows)
+}
+
 fn settings(inputs: &Inputs<'_>) -> String {
     let Inputs { org, as_of, .. } = inputs;
     let day = |date: Option<NaiveDate>| date.map_or("null".to_owned(), |date| format!("date '{date}'"));
     let softbase = org.softbase.as_ref();
     let settings = format!(
-        "({}, {}, {}, date '{as_of}', {})",
+        "({}, {}, {}, date '{as_of}', {}, {})",
         day(org.data_start_date),
         softbase.is_some_and(|softbase| softbase.total_includes_tax),
         org.fiscal_year_start_month,
+        org.hubspot.as_ref().map_or("null".to_owned(), |hubspot| literal(&hubspot.home_currency)),
         THRESHOLDS.map(|(_, value)| value.to_string()).join(", "),
     );
     let columns = format!(
-        "data_start_date date, total_includes_tax boolean, fiscal_year_start_month integer, as_of date, {}",
+        "data_start_date date, total_includes_tax boolean, fiscal_year_start_month integer, as_of date, \
+         home_currency varchar, {}",
         THRESHOLDS.map(|(name, _)| format!("{name} integer")).join(", "),
     );
     let texts = |list: &[String]| list.iter().map(|text| format!("({})", literal(text))).collect::<Vec<_>>();

@@ -11,8 +11,8 @@ use url::{Host, Url};
 
 use super::parse::{Fault, nearest};
 use super::{
-    Basis, Cases, Config, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security, Softbase, SqlLogin,
-    SqlServer, SqlTls, StagingSettings, ledger, wire,
+    Basis, Cases, Config, HubSpot, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security, Softbase,
+    SqlLogin, SqlServer, SqlTls, StagingSettings, ledger, wire,
 };
 use crate::datasets::cases::CATEGORIES;
 
@@ -75,6 +75,7 @@ fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
         excluded_months: written.excluded_months.iter().map(month_start).collect::<Checked<_>>()?,
         softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
         quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
+        hubspot: written.hubspot.map(|hubspot| self::hubspot(hubspot, base)).transpose()?,
         cases: written.cases.map(|cases| self::cases(cases, base)).transpose()?,
     })
 }
@@ -201,6 +202,32 @@ fn cases(written: wire::Cases, base: &Path) -> Checked<Cases> {
         category_column,
         min_group_size: at_least(written.min_group_size, 1, 5)?,
         harmless_labels: written.harmless_labels.into_iter().map(filled).collect::<Checked<_>>()?,
+    })
+}
+
+fn hubspot(written: wire::HubSpot, base: &Path) -> Checked<HubSpot> {
+    let api_version = match written.api_version {
+        None => "v3".to_owned(),
+        Some(version) if version.get_ref() == "v3" || month_start(&version).is_ok() => version.into_inner(),
+        Some(version) => {
+            return Err(Fault::at(
+                version.span(),
+                "a version of HubSpot's API is \"v3\", or a month as in \"2026-09\"",
+            ));
+        }
+    };
+    let home_currency = match written.home_currency {
+        None => "USD".to_owned(),
+        Some(code) if code.get_ref().len() == 3 => {
+            matching(code, |letter| letter.is_ascii_uppercase(), "a currency is written as in \"USD\"")?
+        }
+        Some(code) => return Err(Fault::at(code.span(), "a currency is written as in \"USD\"")),
+    };
+    Ok(HubSpot {
+        base_url: url(written.base_url, "https://api.hubapi.com")?,
+        access_token: secret(written.access_token, base),
+        api_version,
+        home_currency,
     })
 }
 

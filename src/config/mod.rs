@@ -103,6 +103,7 @@ pub struct Org {
     pub excluded_months: Vec<NaiveDate>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
+    pub hubspot: Option<HubSpot>,
     pub cases: Option<Cases>,
 }
 
@@ -113,6 +114,7 @@ impl Org {
             Connector::Softbase => self.softbase.is_some(),
             Connector::SoftbaseLedger => self.ledger().is_some(),
             Connector::QuickBooks => self.quickbooks.is_some(),
+            Connector::HubSpot => self.hubspot.is_some(),
             Connector::Cases => self.cases.is_some(),
         }
     }
@@ -285,6 +287,19 @@ impl Basis {
             Basis::Cash => "Cash",
         }
     }
+}
+
+/// `[org.hubspot]`.
+#[derive(Debug, Clone)]
+pub struct HubSpot {
+    /// `https://api.hubapi.com`
+    pub base_url: String,
+    /// The token of a private app.
+    pub access_token: SecretRef,
+    /// Which paths are asked: `v3`, or a version named by its month, as `2026-09`.
+    pub api_version: String,
+    /// The account's own currency, ISO 4217: an amount in another one without its home amount is reported.
+    pub home_currency: String,
 }
 
 /// Where a secret is kept: `env:NAME` or `file:PATH`. A literal secret is refused.

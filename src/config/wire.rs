@@ -69,6 +69,7 @@ pub(super) struct Org {
     pub excluded_months: Vec<Text>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
+    pub hubspot: Option<HubSpot>,
     pub cases: Option<Cases>,
 }
 
@@ -158,6 +159,15 @@ pub(super) struct QuickBooks {
     pub client_secret: Secret,
     pub refresh_token: Secret,
     pub basis: Option<Basis>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HubSpot {
+    pub base_url: Option<Text>,
+    pub access_token: Secret,
+    pub api_version: Option<Text>,
+    pub home_currency: Option<Text>,
 }
 
 #[derive(Clone, Copy, Deserialize)]

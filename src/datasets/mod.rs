@@ -4,6 +4,7 @@
 //! Landing is typed: an amount is a DECIMAL in the Parquet files, a day a DATE, never text to be parsed again.
 
 pub mod cases;
+mod hubspot;
 mod quickbooks;
 mod softbase;
 mod softbase_ledger;
@@ -85,6 +86,7 @@ pub enum Connector {
     /// The general ledger of Softbase: needs classes of accounts besides the server.
     SoftbaseLedger,
     QuickBooks,
+    HubSpot,
     Cases,
 }
 
@@ -95,6 +97,7 @@ impl Connector {
             Connector::Softbase => "softbase",
             Connector::SoftbaseLedger => "softbase.ledger",
             Connector::QuickBooks => "quickbooks",
+            Connector::HubSpot => "hubspot",
             Connector::Cases => "cases",
         }
     }
@@ -156,6 +159,10 @@ pub static DATASETS: &[&Dataset] = &[
     &quickbooks::PROFIT_AND_LOSS,
     &quickbooks::BALANCE_SHEET,
     &quickbooks::CASH_FLOW,
+    &hubspot::CONTACTS,
+    &hubspot::LIFECYCLE_STAGES,
+    &hubspot::DEALS,
+    &hubspot::DEAL_STAGES,
     &cases::SUMMARY,
     &cases::COLUMNS,
 ];

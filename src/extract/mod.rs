@@ -3,6 +3,7 @@
 
 pub mod cases;
 pub mod http;
+pub mod hubspot;
 pub mod oauth;
 pub mod quickbooks;
 pub mod softbase;
@@ -61,6 +62,7 @@ pub async fn land(
             softbase::pull(context, settings, &wanted).await
         }
         Connector::QuickBooks => quickbooks::pull(context, tokens, &wanted).await,
+        Connector::HubSpot => hubspot::pull(context, &wanted).await,
         Connector::Cases => {
             let settings = context.org.cases.as_ref().with_context(missing)?;
             cases::pull(context, settings, &wanted).await

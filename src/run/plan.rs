@@ -175,6 +175,7 @@ mod tests {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: None,
+            hubspot: None,
             cases: None,
         }
     }

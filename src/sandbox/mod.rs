@@ -3,6 +3,7 @@
 pub mod business;
 pub mod cases;
 pub mod http;
+pub mod hubspot;
 pub mod quickbooks;
 pub mod tds;
 pub mod world;

@@ -13,10 +13,12 @@ use base64::Engine as _;
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta};
 use rand::RngExt;
 
+use super::business::crm::{Crm, CrmOptions};
 use super::business::dealer::{Dealer, DealerOptions, INTERNAL_CUSTOMERS, SOLD_UNIT};
 use super::business::services::{CaseBook, CaseOptions, ServicesCompany, ServicesOptions};
 use super::business::{Cell, TableData};
 use super::cases;
+use super::hubspot::{HubSpotOptions, HubSpotServer};
 use super::quickbooks::{QuickBooksOptions, QuickBooksServer, Realm};
 use super::tds::{Database, Rows, SqlType, SqlValue, Table, TableColumn, TdsOptions, TdsServer};
 use crate::clock::Clock;
@@ -43,17 +45,20 @@ pub struct WorldOptions {
     pub second_dealer: bool,
     /// Put so many invoices into the month of `to`, in place of the dealer's own: for measuring.
     pub bulk_invoices: Option<u64>,
+    /// About so many contacts in the CRM, in place of the company's own: for measuring.
+    pub bulk_contacts: Option<u64>,
 }
 
 impl WorldOptions {
     /// Fourteen months of history up to `to`.
     pub fn new(seed: u64, to: NaiveDate, clock: Clock) -> Self {
         let from = (to - Days::new(u64::from(to.day0()))).checked_sub_months(Months::new(13)).unwrap_or(to);
-        WorldOptions { seed, from, to, clock, second_dealer: false, bulk_invoices: None }
+        WorldOptions { seed, from, to, clock, second_dealer: false, bulk_invoices: None, bulk_contacts: None }
     }
 }
 
-/// A running world: a dealer behind SQL Server, a services company behind QuickBooks and a case database. Dropping it stops the servers.
+/// A running world: dealers behind SQL Server, a services company behind QuickBooks, HubSpot and a case database.
+/// Dropping it stops the servers.
 pub struct World {
     pub dealer: Arc<Dealer>,
     pub second_dealer: Option<Arc<Dealer>>,
@@ -61,6 +66,8 @@ pub struct World {
     pub case_book: Arc<CaseBook>,
     pub softbase: TdsServer,
     pub quickbooks: QuickBooksServer,
+    pub crm: Arc<Crm>,
+    pub hubspot: HubSpotServer,
     pub cases: TdsServer,
     data_start: NaiveDate,
     secrets: Vec<(&'static str, String)>,
@@ -73,6 +80,7 @@ impl World {
         // New at every start, so that a database that knew an earlier sandbox takes it for a new consent.
         let mut token = || format!("sandbox-{:032x}", random.random::<u128>());
         let (password, client_secret, refresh_token) = (token(), token(), token());
+        let access_token = token();
         let cases_password = token();
         let key: [u8; 32] = random.random();
 
@@ -101,6 +109,17 @@ impl World {
             ..QuickBooksOptions::new(vec![Realm::new(REALM, &refresh_token, Arc::clone(&company))])
         })
         .await?;
+        let mut crm = CrmOptions::new(options.seed, options.from, options.to);
+        if let Some(count) = options.bulk_contacts {
+            let days = (options.to - options.from).num_days() + 1;
+            crm.contacts_per_day = i64::try_from(count)? / days;
+        }
+        let crm = Arc::new(Crm::generate(crm));
+        let hubspot = HubSpotServer::start(HubSpotOptions {
+            clock: options.clock.clone(),
+            ..HubSpotOptions::new(&access_token, Arc::clone(&crm))
+        })
+        .await?;
         let case_book = Arc::new(CaseBook::generate(CaseOptions::new(options.seed, options.from, options.to)));
         let cases = cases::start(&case_book, &cases_password).await?;
         let secrets = vec![
@@ -109,6 +128,7 @@ impl World {
             ("quickbooks-client-secret", client_secret),
             ("quickbooks-refresh-token", refresh_token),
             ("cases-password", cases_password),
+            ("hubspot-access-token", access_token),
             ("token-key", base64::engine::general_purpose::STANDARD.encode(key)),
         ];
         Ok(World {
@@ -116,8 +136,10 @@ impl World {
             second_dealer,
             company,
             case_book,
+            crm,
             softbase,
             quickbooks,
+            hubspot,
             cases,
             data_start: options.from,
             secrets,
@@ -180,14 +202,19 @@ client_secret = "file:secrets/quickbooks-client-secret"
 refresh_token = "file:secrets/quickbooks-refresh-token"
 base_url = "{base_url}"
 token_url = "{token_url}"
-{second}
-{cases}"#,
+
+[org.hubspot]
+access_token = "file:secrets/hubspot-access-token"
+base_url = "{hubspot_url}"
+{cases}
+{second}"#,
             start = self.data_start,
             internal = INTERNAL_CUSTOMERS.join("\", \""),
             ledger = dealers::LEDGER,
             server = dealers::server_config(port),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),
+            hubspot_url = self.hubspot.url(),
             cases = cases::config(&self.cases),
         )
     }

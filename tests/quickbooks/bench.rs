@@ -92,6 +92,7 @@ impl Bench {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: Some(quickbooks),
+            hubspot: None,
             cases: None,
         };
         let config = Config {

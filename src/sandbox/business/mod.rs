@@ -9,6 +9,7 @@
 //! answers are the oracle the tests hold SQL and parsers against, so nothing here may share code with the product.
 
 pub mod calendar;
+pub mod crm;
 pub mod dealer;
 pub mod ledger;
 pub mod services;
