@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Context, Exit, Outcome, output, select_orgs, tables};
-use crate::config::{Config, Org, QuickBooks, SecretRef, SqlLogin};
+use crate::config::{Config, Org, QuickBooks, SecretRef, SqlLogin, Zoom};
 use crate::datasets::Connector;
 use crate::jobs::JOBS;
 
@@ -98,6 +98,9 @@ fn secrets(org: &Org, connector: Connector) -> Vec<&SecretRef> {
                 [client_id, client_secret, refresh_token]
             })
             .collect(),
+        Connector::Zoom => {
+            org.zoom.iter().flat_map(|Zoom { client_id, client_secret, .. }| [client_id, client_secret]).collect()
+        }
     }
 }
 

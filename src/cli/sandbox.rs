@@ -35,9 +35,10 @@ pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
         let world = World::start(options).await?;
         let config = world.write_config(&args.dir)?;
         output::print(&format!(
-            "QuickBooks  {}\nSQL Server  {}\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
+            "QuickBooks  {}\nSQL Server  {}\nZoom        {}\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
             world.quickbooks.url(),
             world.softbase.addr(),
+            world.zoom.base_url(),
             config.display()
         ))?;
         super::interrupted().await;

@@ -125,11 +125,19 @@ fn settings(inputs: &Inputs<'_>) -> String {
     let work_orders = softbase.map_or(Vec::new(), |softbase| texts(&softbase.excluded_work_orders));
     let branches = softbase
         .map_or(Vec::new(), |softbase| softbase.excluded_branches.iter().map(|branch| format!("({branch})")).collect());
+    let zoom = org.zoom.as_ref();
+    let connected = zoom.map_or(Vec::new(), |zoom| texts(&zoom.connected_results));
+    let mut missed = zoom.map_or(Vec::new(), |zoom| texts(&zoom.missed_results));
+    if zoom.is_some_and(|zoom| zoom.voicemail_is_missed && !zoom.missed_results.iter().any(|it| it == "voicemail")) {
+        missed.push("('voicemail')".to_owned());
+    }
     [
         table("settings", &columns, &[settings]),
         table("excluded_customers", "customer_no varchar", &customers),
         table("excluded_branches", "branch bigint", &branches),
         table("excluded_work_orders", "work_order_no varchar", &work_orders),
+        table("zoom_connected_results", "result varchar", &connected),
+        table("zoom_missed_results", "result varchar", &missed),
     ]
     .concat()
 }

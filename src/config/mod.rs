@@ -100,6 +100,7 @@ pub struct Org {
     pub excluded_months: Vec<NaiveDate>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
+    pub zoom: Option<Zoom>,
 }
 
 impl Org {
@@ -108,6 +109,7 @@ impl Org {
         match connector {
             Connector::Softbase => self.softbase.is_some(),
             Connector::QuickBooks => self.quickbooks.is_some(),
+            Connector::Zoom => self.zoom.is_some(),
         }
     }
 }
@@ -203,6 +205,35 @@ impl Basis {
             Basis::Cash => "Cash",
         }
     }
+}
+
+/// `[org.zoom]`.
+#[derive(Debug, Clone)]
+pub struct Zoom {
+    /// `https://api.zoom.us/v2`
+    pub base_url: String,
+    /// `https://zoom.us/oauth/token`
+    pub token_url: String,
+    /// The account's id, from the page of the server-to-server OAuth app.
+    pub account_id: String,
+    pub client_id: SecretRef,
+    pub client_secret: SecretRef,
+    /// Results that make a call connected when any of its legs has one.
+    pub connected_results: Vec<String>,
+    /// Results that make an inbound call missed when its last leg has one and no leg connected.
+    pub missed_results: Vec<String>,
+    /// Whether a call that ended in voicemail counts as missed.
+    pub voicemail_is_missed: bool,
+    /// Requests in a second, at most; Zoom counts them for the account, all its apps together.
+    pub requests_per_second: u32,
+}
+
+impl Zoom {
+    /// What makes a call connected, unless the configuration says otherwise.
+    pub const CONNECTED: [&str; 6] =
+        ["answered", "accepted", "picked_up", "connected", "call_connected", "succeeded"];
+    /// What makes an unconnected inbound call missed, unless the configuration says otherwise.
+    pub const MISSED: [&str; 5] = ["missed", "no_answer", "ring_timeout", "abandoned", "busy"];
 }
 
 /// Where a secret is kept: `env:NAME` or `file:PATH`. A literal secret is refused.

@@ -5,6 +5,7 @@
 
 mod quickbooks;
 mod softbase;
+mod zoom;
 
 use std::sync::Arc;
 
@@ -81,6 +82,7 @@ pub enum Grain {
 pub enum Connector {
     Softbase,
     QuickBooks,
+    Zoom,
 }
 
 impl Connector {
@@ -89,6 +91,7 @@ impl Connector {
         match self {
             Connector::Softbase => "softbase",
             Connector::QuickBooks => "quickbooks",
+            Connector::Zoom => "zoom",
         }
     }
 }
@@ -145,4 +148,8 @@ pub static DATASETS: &[&Dataset] = &[
     &quickbooks::PROFIT_AND_LOSS,
     &quickbooks::BALANCE_SHEET,
     &quickbooks::CASH_FLOW,
+    &zoom::CALL_LEGS,
+    &zoom::DAILY_REPORT,
+    &zoom::COUNTS,
+    &zoom::COVERAGE,
 ];

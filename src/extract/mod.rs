@@ -6,6 +6,7 @@ pub mod oauth;
 pub mod quickbooks;
 pub mod softbase;
 pub mod sqlserver;
+pub mod zoom;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -60,5 +61,6 @@ pub async fn land(
             softbase::pull(context, settings, &wanted).await
         }
         Connector::QuickBooks => quickbooks::pull(context, tokens, &wanted).await,
+        Connector::Zoom => zoom::pull(context, &wanted).await,
     }
 }

@@ -169,6 +169,7 @@ mod tests {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: None,
+            zoom: None,
         }
     }
 

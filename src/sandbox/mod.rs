@@ -5,3 +5,4 @@ pub mod http;
 pub mod quickbooks;
 pub mod tds;
 pub mod world;
+pub mod zoom;

@@ -13,9 +13,11 @@ use rand::RngExt;
 
 use super::business::dealer::{Dealer, DealerOptions};
 use super::business::services::{ServicesCompany, ServicesOptions};
+use super::business::zoom::{ZoomAccount, ZoomOptions};
 use super::business::{Cell, TableData};
 use super::quickbooks::{QuickBooksOptions, QuickBooksServer, Realm};
 use super::tds::{Database, Rows, SqlType, SqlValue, Table, TableColumn, TdsOptions, TdsServer};
+use super::zoom::{ZoomServer, ZoomServerOptions};
 use crate::clock::Clock;
 
 /// The dealer's schema in the simulated SQL Server.
@@ -45,12 +47,15 @@ impl WorldOptions {
     }
 }
 
-/// A running world: a dealer behind SQL Server, a services company behind QuickBooks. Dropping it stops the servers.
+/// A running world: a dealer behind SQL Server, a services company behind QuickBooks and Zoom. Dropping it stops the
+/// servers.
 pub struct World {
     pub dealer: Arc<Dealer>,
     pub company: Arc<ServicesCompany>,
+    pub zoom_account: Arc<ZoomAccount>,
     pub softbase: TdsServer,
     pub quickbooks: QuickBooksServer,
+    pub zoom: ZoomServer,
     data_start: NaiveDate,
     secrets: Vec<(&'static str, String)>,
 }
@@ -62,6 +67,7 @@ impl World {
         // New at every start, so that a database that knew an earlier sandbox takes it for a new consent.
         let mut token = || format!("sandbox-{:032x}", random.random::<u128>());
         let (password, client_secret, refresh_token) = (token(), token(), token());
+        let zoom_secret = token();
         let key: [u8; 32] = random.random();
 
         let dealer = Arc::new(Dealer::generate(DealerOptions::new(options.seed, options.from, options.to)));
@@ -84,14 +90,25 @@ impl World {
             ..QuickBooksOptions::new(vec![Realm::new(REALM, &refresh_token, Arc::clone(&company))])
         })
         .await?;
+        let zoom_account = Arc::new(ZoomAccount::generate(ZoomOptions::new(options.seed, options.from, options.to)));
+        let zoom = ZoomServer::start(ZoomServerOptions {
+            client_secret: zoom_secret.clone(),
+            // Generous, so that a demonstration need not wait.
+            per_second: [1_000; 3],
+            ..ZoomServerOptions::new(Arc::clone(&zoom_account), morning_after(options.to, &options.clock))
+        })
+        .await?;
         let secrets = vec![
+            ("zoom-client-id", "sandbox-zoom-client".to_owned()),
+            ("zoom-client-secret", zoom_secret),
             ("softbase-password", password),
             ("quickbooks-client-id", QuickBooksOptions::new(Vec::new()).client_id),
             ("quickbooks-client-secret", client_secret),
             ("quickbooks-refresh-token", refresh_token),
             ("token-key", base64::engine::general_purpose::STANDARD.encode(key)),
         ];
-        Ok(World { dealer, company, softbase, quickbooks, data_start: options.from, secrets })
+        let data_start = options.from;
+        Ok(World { dealer, company, zoom_account, softbase, quickbooks, zoom, data_start, secrets })
     }
 
     /// Writes `marts.toml` into a folder, and beside it the secrets and the certificate it refers to. The key of the
@@ -150,13 +167,31 @@ client_secret = "file:secrets/quickbooks-client-secret"
 refresh_token = "file:secrets/quickbooks-refresh-token"
 base_url = "{base_url}"
 token_url = "{token_url}"
+
+[org.zoom]
+account_id = "sandbox-account"
+client_id = "file:secrets/zoom-client-id"
+client_secret = "file:secrets/zoom-client-secret"
+base_url = "{zoom_url}"
+token_url = "{zoom_token_url}"
+requests_per_second = 500
 "#,
             start = self.data_start,
             port = self.softbase.addr().port(),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),
+            zoom_url = self.zoom.base_url(),
+            zoom_token_url = self.zoom.token_url(),
         )
     }
+}
+
+/// A clock that starts in the morning after the last day of business and runs on from there, for sources that give
+/// only the present or forget the past.
+fn morning_after(to: NaiveDate, clock: &Clock) -> Clock {
+    let morning = (to + Days::new(1)).and_time(NaiveTime::MIN).and_utc() + TimeDelta::hours(15);
+    let (clock, began) = (clock.clone(), clock.now());
+    Clock::from_fn(move || morning + (clock.now() - began))
 }
 
 /// Writes a file that only its owner can read.
