@@ -213,6 +213,27 @@ pub static JOBS: &[Job] = &[
         meaning: "Deals open, won and lost with their values, as they stand at the end of a day.",
     },
     Job {
+        name: "etl_zoom_metrics",
+        mart: "mart_zoom_metrics",
+        key: &["metric_date"],
+        periods: Periods::Days { count: 3 },
+        schedule: (4, 0),
+        sources: &[Source {
+            connector: Connector::Zoom,
+            source_system: "zoom",
+            reads: &[
+                Read { dataset: "zoom_call_legs", partitions: Partitions::Days { before: 0 } },
+                Read { dataset: "zoom_daily_report", partitions: Partitions::Months { before: 0 } },
+                Read { dataset: "zoom_counts", partitions: Partitions::Snapshots { may_lack: true } },
+                Read { dataset: "zoom_coverage", partitions: Partitions::Days { before: 0 } },
+            ],
+            sql: include_str!("../sql/marts/mart_zoom_metrics.sql"),
+            checks: include_str!("../sql/checks/mart_zoom_metrics.sql"),
+            sql_name: "mart_zoom_metrics",
+        }],
+        meaning: "Users, meetings and phone calls, a row a day.",
+    },
+    Job {
         name: "etl_case_metrics",
         mart: "mart_case_metrics",
         key: &["snapshot_date"],

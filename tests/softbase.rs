@@ -171,6 +171,7 @@ impl Dealer {
             quickbooks: None,
             hubspot: None,
             cases: None,
+            zoom: None,
         };
         let staging = Staging::new(&self.config.staging.path);
         let pulled_at = "2026-01-21T06:00:00Z".parse().unwrap();

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Context, Exit, Outcome, output, select_orgs, tables};
-use crate::config::{Config, Org, QuickBooks, SecretRef};
+use crate::config::{Config, Org, QuickBooks, SecretRef, Zoom};
 use crate::datasets::Connector;
 use crate::jobs::{JOBS, Job};
 use crate::run::source_for;
@@ -115,6 +115,9 @@ fn secrets(org: &Org, connector: Connector) -> Vec<&SecretRef> {
             })
             .collect(),
         Connector::HubSpot => org.hubspot.iter().map(|hubspot| &hubspot.access_token).collect(),
+        Connector::Zoom => {
+            org.zoom.iter().flat_map(|Zoom { client_id, client_secret, .. }| [client_id, client_secret]).collect()
+        }
         Connector::Cases => org.cases.iter().map(|cases| cases.server.login.secret()).collect(),
     }
 }

@@ -70,6 +70,12 @@ const SHOWN: &[(&str, &str)] = &[
             average_deal_size
         from mart_crm_deals order by snapshot_date desc limit 1",
     ),
+    (
+        "mart_zoom_metrics",
+        "select metric_date, total_users, phone_users, total_meetings, total_meeting_minutes, total_calls, missed_calls,
+            total_call_minutes, avg_call_duration_mins, queue_count
+        from mart_zoom_metrics order by metric_date desc limit 7",
+    ),
 ];
 
 /// Runs the night and shows what it filled.

@@ -43,11 +43,12 @@ pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
         let world = World::start(options).await?;
         let config = world.write_config(&args.dir)?;
         output::print(&format!(
-            "QuickBooks  {}\nHubSpot     {}\nSQL Server  {} (dealers), {} (cases)\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
+            "QuickBooks  {}\nHubSpot     {}\nZoom        {}\nSQL Server  {} (dealers), {} (cases)\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
             world.quickbooks.url(),
             world.hubspot.url(),
             world.softbase.addr(),
             world.cases.addr(),
+            world.zoom.base_url(),
             config.display()
         ))?;
         super::interrupted().await;

@@ -210,12 +210,20 @@ fn settings(inputs: &Inputs<'_>) -> String {
         .map_or(Vec::new(), |softbase| softbase.excluded_branches.iter().map(|branch| format!("({branch})")).collect());
     let months = org.excluded_months.iter().map(|month| format!("(date '{month}')")).collect::<Vec<_>>();
     let min_group_size = org.cases.as_ref().map_or(1, |cases| cases.min_group_size);
+    let zoom = org.zoom.as_ref();
+    let connected = zoom.map_or(Vec::new(), |zoom| texts(&zoom.connected_results));
+    let mut missed = zoom.map_or(Vec::new(), |zoom| texts(&zoom.missed_results));
+    if zoom.is_some_and(|zoom| zoom.voicemail_is_missed && !zoom.missed_results.iter().any(|it| it == "voicemail")) {
+        missed.push("('voicemail')".to_owned());
+    }
     [
         table("settings", &columns, &[settings]),
         table("excluded_months", "month_start date", &months),
         table("excluded_customers", "customer_no varchar", &customers),
         table("excluded_branches", "branch bigint", &branches),
         table("excluded_work_orders", "work_order_no varchar", &work_orders),
+        table("zoom_connected_results", "result varchar", &connected),
+        table("zoom_missed_results", "result varchar", &missed),
         table("case_settings", "min_group_size bigint", &[format!("({min_group_size})")]),
         softbase.map_or_else(|| rental(&Rental::default()), |softbase| rental(&softbase.rental)),
     ]

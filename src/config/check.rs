@@ -12,7 +12,7 @@ use url::{Host, Url};
 use super::parse::{Fault, nearest};
 use super::{
     Basis, Cases, Config, HubSpot, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security, Softbase,
-    SqlLogin, SqlServer, SqlTls, StagingSettings, ledger, wire,
+    SqlLogin, SqlServer, SqlTls, StagingSettings, Zoom, ledger, wire,
 };
 use crate::datasets::cases::CATEGORIES;
 
@@ -76,6 +76,7 @@ fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
         softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
         quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
         hubspot: written.hubspot.map(|hubspot| self::hubspot(hubspot, base)).transpose()?,
+        zoom: written.zoom.map(|zoom| self::zoom(zoom, base)).transpose()?,
         cases: written.cases.map(|cases| self::cases(cases, base)).transpose()?,
     })
 }
@@ -229,6 +230,31 @@ fn hubspot(written: wire::HubSpot, base: &Path) -> Checked<HubSpot> {
         api_version,
         home_currency,
     })
+}
+
+fn zoom(written: wire::Zoom, base: &Path) -> Checked<Zoom> {
+    let results = |written: Option<Vec<wire::Text>>, default: &[&str]| match written {
+        None => Ok(default.iter().map(|result| (*result).to_owned()).collect()),
+        Some(written) => written.into_iter().map(result).collect::<Checked<Vec<_>>>(),
+    };
+    let letters = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    Ok(Zoom {
+        base_url: url(written.base_url, "https://api.zoom.us/v2")?,
+        token_url: url(written.token_url, "https://zoom.us/oauth/token")?,
+        account_id: matching(written.account_id, letters, "an account id is made of letters, digits, - and _")?,
+        client_id: secret(written.client_id, base),
+        client_secret: secret(written.client_secret, base),
+        connected_results: results(written.connected_results, &Zoom::CONNECTED)?,
+        missed_results: results(written.missed_results, &Zoom::MISSED)?,
+        voicemail_is_missed: written.voicemail_is_missed,
+        requests_per_second: at_least(written.requests_per_second, 1, 4)?,
+    })
+}
+
+/// A result as it is landed: anything else would match no call, without a word.
+fn result(written: wire::Text) -> Checked<String> {
+    let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    matching(written, letters, "a result is written in lower case with _ for blanks, as in no_answer")
 }
 
 fn secret(written: wire::Secret, base: &Path) -> SecretRef {

@@ -104,6 +104,7 @@ pub struct Org {
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
     pub hubspot: Option<HubSpot>,
+    pub zoom: Option<Zoom>,
     pub cases: Option<Cases>,
 }
 
@@ -115,6 +116,7 @@ impl Org {
             Connector::SoftbaseLedger => self.ledger().is_some(),
             Connector::QuickBooks => self.quickbooks.is_some(),
             Connector::HubSpot => self.hubspot.is_some(),
+            Connector::Zoom => self.zoom.is_some(),
             Connector::Cases => self.cases.is_some(),
         }
     }
@@ -300,6 +302,35 @@ pub struct HubSpot {
     pub api_version: String,
     /// The account's own currency, ISO 4217: an amount in another one without its home amount is reported.
     pub home_currency: String,
+}
+
+/// `[org.zoom]`.
+#[derive(Debug, Clone)]
+pub struct Zoom {
+    /// `https://api.zoom.us/v2`
+    pub base_url: String,
+    /// `https://zoom.us/oauth/token`
+    pub token_url: String,
+    /// The account's id, from the page of the server-to-server OAuth app.
+    pub account_id: String,
+    pub client_id: SecretRef,
+    pub client_secret: SecretRef,
+    /// Results that make a call connected when any of its legs has one.
+    pub connected_results: Vec<String>,
+    /// Results that make an inbound call missed when its last leg has one and no leg connected.
+    pub missed_results: Vec<String>,
+    /// Whether a call that ended in voicemail counts as missed.
+    pub voicemail_is_missed: bool,
+    /// Requests in a second, at most; Zoom counts them for the account, all its apps together.
+    pub requests_per_second: u32,
+}
+
+impl Zoom {
+    /// What makes a call connected, unless the configuration says otherwise.
+    pub const CONNECTED: [&str; 6] =
+        ["answered", "accepted", "picked_up", "connected", "call_connected", "succeeded"];
+    /// What makes an unconnected inbound call missed, unless the configuration says otherwise.
+    pub const MISSED: [&str; 5] = ["missed", "no_answer", "ring_timeout", "abandoned", "busy"];
 }
 
 /// Where a secret is kept: `env:NAME` or `file:PATH`. A literal secret is refused.

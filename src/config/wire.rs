@@ -70,6 +70,7 @@ pub(super) struct Org {
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
     pub hubspot: Option<HubSpot>,
+    pub zoom: Option<Zoom>,
     pub cases: Option<Cases>,
 }
 
@@ -175,6 +176,21 @@ pub(super) struct HubSpot {
 pub(super) enum Basis {
     Accrual,
     Cash,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Zoom {
+    pub base_url: Option<Text>,
+    pub token_url: Option<Text>,
+    pub account_id: Text,
+    pub client_id: Secret,
+    pub client_secret: Secret,
+    pub connected_results: Option<Vec<Text>>,
+    pub missed_results: Option<Vec<Text>>,
+    #[serde(default)]
+    pub voicemail_is_missed: bool,
+    pub requests_per_second: Option<Spanned<u32>>,
 }
 
 /// A reference to a secret; its path is not yet relative to the file's folder.

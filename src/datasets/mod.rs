@@ -8,6 +8,7 @@ mod hubspot;
 mod quickbooks;
 mod softbase;
 mod softbase_ledger;
+mod zoom;
 
 use std::sync::Arc;
 
@@ -87,6 +88,7 @@ pub enum Connector {
     SoftbaseLedger,
     QuickBooks,
     HubSpot,
+    Zoom,
     Cases,
 }
 
@@ -98,6 +100,7 @@ impl Connector {
             Connector::SoftbaseLedger => "softbase.ledger",
             Connector::QuickBooks => "quickbooks",
             Connector::HubSpot => "hubspot",
+            Connector::Zoom => "zoom",
             Connector::Cases => "cases",
         }
     }
@@ -163,6 +166,10 @@ pub static DATASETS: &[&Dataset] = &[
     &hubspot::LIFECYCLE_STAGES,
     &hubspot::DEALS,
     &hubspot::DEAL_STAGES,
+    &zoom::CALL_LEGS,
+    &zoom::DAILY_REPORT,
+    &zoom::COUNTS,
+    &zoom::COVERAGE,
     &cases::SUMMARY,
     &cases::COLUMNS,
 ];

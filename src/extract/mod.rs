@@ -8,6 +8,7 @@ pub mod oauth;
 pub mod quickbooks;
 pub mod softbase;
 pub mod sqlserver;
+pub mod zoom;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -63,6 +64,7 @@ pub async fn land(
         }
         Connector::QuickBooks => quickbooks::pull(context, tokens, &wanted).await,
         Connector::HubSpot => hubspot::pull(context, &wanted).await,
+        Connector::Zoom => zoom::pull(context, &wanted).await,
         Connector::Cases => {
             let settings = context.org.cases.as_ref().with_context(missing)?;
             cases::pull(context, settings, &wanted).await

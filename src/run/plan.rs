@@ -176,6 +176,7 @@ mod tests {
             softbase: None,
             quickbooks: None,
             hubspot: None,
+            zoom: None,
             cases: None,
         }
     }

@@ -7,3 +7,4 @@ pub mod hubspot;
 pub mod quickbooks;
 pub mod tds;
 pub mod world;
+pub mod zoom;

@@ -16,11 +16,13 @@ use rand::RngExt;
 use super::business::crm::{Crm, CrmOptions};
 use super::business::dealer::{Dealer, DealerOptions, INTERNAL_CUSTOMERS, SOLD_UNIT};
 use super::business::services::{CaseBook, CaseOptions, ServicesCompany, ServicesOptions};
+use super::business::zoom::{ZoomAccount, ZoomOptions};
 use super::business::{Cell, TableData};
 use super::cases;
 use super::hubspot::{HubSpotOptions, HubSpotServer};
 use super::quickbooks::{QuickBooksOptions, QuickBooksServer, Realm};
 use super::tds::{Database, Rows, SqlType, SqlValue, Table, TableColumn, TdsOptions, TdsServer};
+use super::zoom::{ZoomServer, ZoomServerOptions};
 use crate::clock::Clock;
 
 /// The dealer's schema in the simulated SQL Server.
@@ -57,17 +59,19 @@ impl WorldOptions {
     }
 }
 
-/// A running world: dealers behind SQL Server, a services company behind QuickBooks, HubSpot and a case database.
+/// A running world: dealers behind SQL Server, a services company behind QuickBooks, HubSpot, Zoom and a case database.
 /// Dropping it stops the servers.
 pub struct World {
     pub dealer: Arc<Dealer>,
     pub second_dealer: Option<Arc<Dealer>>,
     pub company: Arc<ServicesCompany>,
     pub case_book: Arc<CaseBook>,
+    pub crm: Arc<Crm>,
+    pub zoom_account: Arc<ZoomAccount>,
     pub softbase: TdsServer,
     pub quickbooks: QuickBooksServer,
-    pub crm: Arc<Crm>,
     pub hubspot: HubSpotServer,
+    pub zoom: ZoomServer,
     pub cases: TdsServer,
     data_start: NaiveDate,
     secrets: Vec<(&'static str, String)>,
@@ -82,6 +86,7 @@ impl World {
         let (password, client_secret, refresh_token) = (token(), token(), token());
         let access_token = token();
         let cases_password = token();
+        let zoom_secret = token();
         let key: [u8; 32] = random.random();
 
         let dealer = Arc::new(Dealer::generate(DealerOptions::new(options.seed, options.from, options.to)));
@@ -122,7 +127,17 @@ impl World {
         .await?;
         let case_book = Arc::new(CaseBook::generate(CaseOptions::new(options.seed, options.from, options.to)));
         let cases = cases::start(&case_book, &cases_password).await?;
+        let zoom_account = Arc::new(ZoomAccount::generate(ZoomOptions::new(options.seed, options.from, options.to)));
+        let zoom = ZoomServer::start(ZoomServerOptions {
+            client_secret: zoom_secret.clone(),
+            // Generous, so that a demonstration need not wait.
+            per_second: [1_000; 3],
+            ..ZoomServerOptions::new(Arc::clone(&zoom_account), morning_after(options.to, &options.clock))
+        })
+        .await?;
         let secrets = vec![
+            ("zoom-client-id", "sandbox-zoom-client".to_owned()),
+            ("zoom-client-secret", zoom_secret),
             ("softbase-password", password),
             ("quickbooks-client-id", QuickBooksOptions::new(Vec::new()).client_id),
             ("quickbooks-client-secret", client_secret),
@@ -137,9 +152,11 @@ impl World {
             company,
             case_book,
             crm,
+            zoom_account,
             softbase,
             quickbooks,
             hubspot,
+            zoom,
             cases,
             data_start: options.from,
             secrets,
@@ -206,6 +223,14 @@ token_url = "{token_url}"
 [org.hubspot]
 access_token = "file:secrets/hubspot-access-token"
 base_url = "{hubspot_url}"
+
+[org.zoom]
+account_id = "sandbox-account"
+client_id = "file:secrets/zoom-client-id"
+client_secret = "file:secrets/zoom-client-secret"
+base_url = "{zoom_url}"
+token_url = "{zoom_token_url}"
+requests_per_second = 500
 {cases}
 {second}"#,
             start = self.data_start,
@@ -216,8 +241,18 @@ base_url = "{hubspot_url}"
             token_url = self.quickbooks.token_url(),
             hubspot_url = self.hubspot.url(),
             cases = cases::config(&self.cases),
+            zoom_url = self.zoom.base_url(),
+            zoom_token_url = self.zoom.token_url(),
         )
     }
+}
+
+/// A clock that starts in the morning after the last day of business and runs on from there, for sources that give
+/// only the present or forget the past.
+fn morning_after(to: NaiveDate, clock: &Clock) -> Clock {
+    let morning = (to + Days::new(1)).and_time(NaiveTime::MIN).and_utc() + TimeDelta::hours(15);
+    let (clock, began) = (clock.clone(), clock.now());
+    Clock::from_fn(move || morning + (clock.now() - began))
 }
 
 /// Writes a file that only its owner can read.

@@ -69,6 +69,7 @@ pub fn org() -> Org {
         quickbooks: None,
         hubspot: None,
         cases: None,
+            zoom: None,
     }
 }
 

@@ -94,6 +94,7 @@ impl Bench {
             quickbooks: Some(quickbooks),
             hubspot: None,
             cases: None,
+            zoom: None,
         };
         let config = Config {
             path: folder.path().join("marts.toml"),

@@ -14,6 +14,7 @@ pub mod dealer;
 pub mod ledger;
 pub mod services;
 pub mod table;
+pub mod zoom;
 
 pub use ledger::{Basis, Entry, Ledger, Line};
 pub use table::{Cell, Column, TableData};
