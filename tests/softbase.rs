@@ -167,6 +167,7 @@ impl Dealer {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: None,
+            bigquery: None,
         };
         let staging = Staging::new(&self.config.staging.path);
         let pulled_at = "2026-01-21T06:00:00Z".parse().unwrap();

@@ -98,6 +98,7 @@ fn secrets(org: &Org, connector: Connector) -> Vec<&SecretRef> {
                 [client_id, client_secret, refresh_token]
             })
             .collect(),
+        Connector::BigQuery => org.bigquery.iter().map(|bigquery| &bigquery.credentials).collect(),
     }
 }
 

@@ -25,19 +25,27 @@ pub struct SandboxArgs {
     /// Serve so many invoices in the last month, to measure with
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub invoices: Option<u64>,
+    /// Give each day of the app so many events, to measure with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub events: Option<u64>,
 }
 
 /// Serves until Ctrl-C or SIGTERM.
 pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
     context.runtime()?.block_on(async {
         let to = args.to.unwrap_or_else(|| yesterday(context));
-        let options = WorldOptions { bulk_invoices: args.invoices, ..WorldOptions::new(args.seed, to, context.clock.clone()) };
+        let options = WorldOptions {
+            bulk_invoices: args.invoices,
+            bulk_events: args.events,
+            ..WorldOptions::new(args.seed, to, context.clock.clone())
+        };
         let world = World::start(options).await?;
         let config = world.write_config(&args.dir)?;
         output::print(&format!(
-            "QuickBooks  {}\nSQL Server  {}\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
+            "QuickBooks  {}\nSQL Server  {}\nBigQuery    {}\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
             world.quickbooks.url(),
             world.softbase.addr(),
+            world.bigquery.url(),
             config.display()
         ))?;
         super::interrupted().await;

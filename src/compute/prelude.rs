@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 use super::Inputs;
 use super::pulls::known;
 use crate::datasets::{Dataset, Grain};
+use crate::jobs::REDUCTIONS;
 
 /// From when on the audit warns: columns of `settings`.
 /// `drop_pct`: a day lost this share of the invoices that are published for it. `jump_pct`: a closed month moved by
@@ -55,6 +56,11 @@ fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -
     let mut sql = String::new();
     for read in inputs.plan.source.reads {
         writeln!(sql, "{};\n", view(known(read.dataset)?, &files(read.dataset)?, &[]))?;
+    }
+    let reads: Vec<_> = inputs.plan.source.reads.iter().map(|read| read.dataset).collect();
+    for reduction in REDUCTIONS.iter().filter(|reduction| reduction.reads.iter().all(|name| reads.contains(name))) {
+        // A table, not a view: the mart reads it several times, and the audit again.
+        writeln!(sql, "create or replace table {} as\n{};\n", reduction.name, reduction.sql.trim_end())?;
     }
     sql.push_str(&periods(inputs)?);
     sql.push_str(&settings(inputs));
@@ -125,11 +131,13 @@ fn settings(inputs: &Inputs<'_>) -> String {
     let work_orders = softbase.map_or(Vec::new(), |softbase| texts(&softbase.excluded_work_orders));
     let branches = softbase
         .map_or(Vec::new(), |softbase| softbase.excluded_branches.iter().map(|branch| format!("({branch})")).collect());
+    let monthly_days: Vec<_> = org.bigquery.iter().map(|bigquery| format!("({})", bigquery.monthly_days)).collect();
     [
         table("settings", &columns, &[settings]),
         table("excluded_customers", "customer_no varchar", &customers),
         table("excluded_branches", "branch bigint", &branches),
         table("excluded_work_orders", "work_order_no varchar", &work_orders),
+        table("app_settings", "monthly_days integer", &monthly_days),
     ]
     .concat()
 }

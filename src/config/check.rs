@@ -11,8 +11,8 @@ use url::{Host, Url};
 
 use super::parse::{Fault, nearest};
 use super::{
-    Basis, Config, Limits, Org, PostgresSettings, QuickBooks, SecretRef, Security, Softbase, SqlLogin, SqlServer,
-    SqlTls, StagingSettings, wire,
+    Basis, BigQuery, Config, Limits, Org, PostgresSettings, QuickBooks, SecretRef, Security, Softbase, SqlLogin,
+    SqlServer, SqlTls, StagingSettings, wire,
 };
 
 type Checked<T> = Result<T, Fault>;
@@ -74,6 +74,7 @@ fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
         excluded_months: written.excluded_months.iter().map(month_start).collect::<Checked<_>>()?,
         softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
         quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
+        bigquery: written.bigquery.map(|bigquery| self::bigquery(bigquery, base)).transpose()?,
     })
 }
 
@@ -159,6 +160,41 @@ fn quickbooks(written: wire::QuickBooks, base: &Path) -> Checked<QuickBooks> {
             wire::Basis::Accrual => Basis::Accrual,
             wire::Basis::Cash => Basis::Cash,
         },
+    })
+}
+
+fn bigquery(written: wire::BigQuery, base: &Path) -> Checked<BigQuery> {
+    let monthly_days = match written.monthly_days {
+        Some(days) if !matches!(days.get_ref(), 28 | 30) => {
+            return Err(Fault::at(days.span(), "a month of users is 30 days, or 28 as Google counts"));
+        }
+        days => days.map_or(30, Spanned::into_inner),
+    };
+    Ok(BigQuery {
+        // These stand in SQL and in URLs.
+        project: matching(
+            written.project,
+            |letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-',
+            "a project id is made of lower-case letters, digits and -",
+        )?,
+        dataset: matching(
+            written.dataset,
+            |letter| letter.is_ascii_alphanumeric() || letter == '_',
+            "a dataset is made of letters, digits and _",
+        )?,
+        location: match written.location {
+            Some(location) => matching(
+                location,
+                |letter| letter.is_ascii_alphanumeric() || letter == '-',
+                "a location is written as in US, EU or europe-west3",
+            )?,
+            None => "US".to_owned(),
+        },
+        credentials: secret(written.credentials, base),
+        base_url: url(written.base_url, "https://bigquery.googleapis.com/bigquery/v2")?,
+        token_url: url(written.token_url, "https://oauth2.googleapis.com/token")?,
+        max_billed_mib: at_least(written.max_billed_mib, 10, 102_400)?,
+        monthly_days,
     })
 }
 

@@ -100,6 +100,7 @@ pub struct Org {
     pub excluded_months: Vec<NaiveDate>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
+    pub bigquery: Option<BigQuery>,
 }
 
 impl Org {
@@ -108,6 +109,7 @@ impl Org {
         match connector {
             Connector::Softbase => self.softbase.is_some(),
             Connector::QuickBooks => self.quickbooks.is_some(),
+            Connector::BigQuery => self.bigquery.is_some(),
         }
     }
 }
@@ -203,6 +205,27 @@ impl Basis {
             Basis::Cash => "Cash",
         }
     }
+}
+
+/// `[org.bigquery]`: the export of a GA4 property.
+#[derive(Debug, Clone)]
+pub struct BigQuery {
+    /// The Google Cloud project that holds the dataset and pays for the queries.
+    pub project: String,
+    /// `analytics_<property>`.
+    pub dataset: String,
+    /// Where the dataset is: `US`, `EU`, or a region.
+    pub location: String,
+    /// The service account's key, a JSON document.
+    pub credentials: SecretRef,
+    /// `https://bigquery.googleapis.com/bigquery/v2`
+    pub base_url: String,
+    /// `https://oauth2.googleapis.com/token`
+    pub token_url: String,
+    /// No query may bill more than so many MiB.
+    pub max_billed_mib: u64,
+    /// The days over which a monthly active user is counted: 30, or 28.
+    pub monthly_days: u16,
 }
 
 /// Where a secret is kept: `env:NAME` or `file:PATH`. A literal secret is refused.

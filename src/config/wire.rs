@@ -69,6 +69,7 @@ pub(super) struct Org {
     pub excluded_months: Vec<Text>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
+    pub bigquery: Option<BigQuery>,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +136,19 @@ pub(super) struct QuickBooks {
 pub(super) enum Basis {
     Accrual,
     Cash,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BigQuery {
+    pub project: Text,
+    pub dataset: Text,
+    pub location: Option<Text>,
+    pub credentials: Secret,
+    pub base_url: Option<Text>,
+    pub token_url: Option<Text>,
+    pub max_billed_mib: Option<Spanned<u64>>,
+    pub monthly_days: Option<Spanned<u16>>,
 }
 
 /// A reference to a secret; its path is not yet relative to the file's folder.

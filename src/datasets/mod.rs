@@ -3,6 +3,7 @@
 //!
 //! Landing is typed: an amount is a DECIMAL in the Parquet files, a day a DATE, never text to be parsed again.
 
+mod ga4;
 mod quickbooks;
 mod softbase;
 
@@ -81,6 +82,7 @@ pub enum Grain {
 pub enum Connector {
     Softbase,
     QuickBooks,
+    BigQuery,
 }
 
 impl Connector {
@@ -89,6 +91,7 @@ impl Connector {
         match self {
             Connector::Softbase => "softbase",
             Connector::QuickBooks => "quickbooks",
+            Connector::BigQuery => "bigquery",
         }
     }
 }
@@ -145,4 +148,5 @@ pub static DATASETS: &[&Dataset] = &[
     &quickbooks::PROFIT_AND_LOSS,
     &quickbooks::BALANCE_SHEET,
     &quickbooks::CASH_FLOW,
+    &ga4::EVENTS,
 ];

@@ -1,6 +1,7 @@
 //! The sources. They are known when we compile, so they are an `enum` and a `match`, and the compiler names what is
 //! missing.
 
+pub mod bigquery;
 pub mod http;
 pub mod oauth;
 pub mod quickbooks;
@@ -60,5 +61,9 @@ pub async fn land(
             softbase::pull(context, settings, &wanted).await
         }
         Connector::QuickBooks => quickbooks::pull(context, tokens, &wanted).await,
+        Connector::BigQuery => {
+            let settings = context.org.bigquery.as_ref().with_context(missing)?;
+            bigquery::pull(context, settings, &wanted).await
+        }
     }
 }

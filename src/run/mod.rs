@@ -194,7 +194,7 @@ impl Night<'_> {
     async fn prepare(&self, org: &Org, row: &Organization, window: Window, work: &mut Prepared) -> Result<()> {
         let job = work.job;
         let source = source_for(job, org).context("the job has no source for the organisation")?;
-        let plan = plan(job, source, org, window)?;
+        let mut plan = plan(job, source, org, window)?;
         let periods = plan.periods.first().zip(plan.periods.last()).map(|(first, last)| (first.start, last.end));
         if !self.request.dry_run {
             if let Locked::HeldBy(holder) = self.database.lock(job.mart, row.id).await? {
@@ -212,6 +212,8 @@ impl Night<'_> {
 
         let began = Instant::now();
         let pulls = self.land(org, &plan, window).await?;
+        let absent = plan.leave_out_absent(&pulls);
+        ensure!(!plan.periods.is_empty(), "the source has none of the days to report{}", said(&absent));
         report.landed = pulls.all().map(|landed| landed.manifest().rows).sum();
         let landing = began.elapsed();
         tracing::info!(
@@ -233,7 +235,8 @@ impl Night<'_> {
             let compute = Compute::open(&inputs)?;
             let rows: usize = compute.compute()?.iter().map(|batch| batch.num_rows()).sum();
             (self.tell)(&Event::Computed { org: &org.slug, job: job.name, rows: rows as u64 });
-            let held = audit::split(audit::audit(&compute, &published)?, &plan.periods);
+            let mut held = audit::split(audit::audit(&compute, &published)?, &plan.periods);
+            held.warnings.extend(absent);
             Ok((held.clone(), compute.rows_except(&held.periods)?, rows))
         })?;
         let computing = began.elapsed();
@@ -293,13 +296,14 @@ impl Night<'_> {
             pages: self.request.pages.clone(),
             progress: &told,
         };
-        let landed = extract::land(&context, self.database, plan.source.connector, &plan.wanted).await?;
-        for Wanted { dataset, partitions, .. } in &plan.wanted {
+        let (wanted, settled) = Pulls::settled(&self.staging, org, &plan.wanted)?;
+        let landed = extract::land(&context, self.database, plan.source.connector, &wanted).await?;
+        for Wanted { dataset, partitions, .. } in &wanted {
             let found = landed.iter().filter(|landed| landed.manifest().dataset == dataset.name).count();
             ensure!(found == partitions.len(), "{}: {found} pulls for {} partitions", dataset.name, partitions.len());
         }
         let snapshots = Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?;
-        Ok(landed.into_iter().chain(snapshots).collect())
+        Ok(landed.into_iter().chain(settled).chain(snapshots).collect())
     }
 
     /// Publishes what passed, in one transaction, and writes down how every other mart ended.
@@ -352,6 +356,12 @@ impl Night<'_> {
         let mut connection = self.database.connection().await?;
         ledger::finish(&mut connection, row.id, &self.run, &finished).await
     }
+}
+
+/// `: ga4_events of 2026-01-20, …`
+fn said(absent: &[audit::Finding]) -> String {
+    let days: Vec<_> = absent.iter().filter_map(|finding| Some(finding.period?.to_string())).collect();
+    if days.is_empty() { String::new() } else { format!(": {}", days.join(", ")) }
 }
 
 fn findings(held: &Held) -> Vec<Finding> {

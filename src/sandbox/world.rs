@@ -11,6 +11,8 @@ use base64::Engine as _;
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta};
 use rand::RngExt;
 
+use super::bigquery::{BigQueryOptions, BigQueryServer};
+use super::business::app::{AppOptions, AppUse};
 use super::business::dealer::{Dealer, DealerOptions};
 use super::business::services::{ServicesCompany, ServicesOptions};
 use super::business::{Cell, TableData};
@@ -35,22 +37,27 @@ pub struct WorldOptions {
     pub clock: Clock,
     /// Put so many invoices into the month of `to`, in place of the dealer's own: for measuring.
     pub bulk_invoices: Option<u64>,
+    /// Give each day of the app so many events, in place of its own: for measuring.
+    pub bulk_events: Option<u64>,
 }
 
 impl WorldOptions {
     /// Fourteen months of history up to `to`.
     pub fn new(seed: u64, to: NaiveDate, clock: Clock) -> Self {
         let from = (to - Days::new(u64::from(to.day0()))).checked_sub_months(Months::new(13)).unwrap_or(to);
-        WorldOptions { seed, from, to, clock, bulk_invoices: None }
+        WorldOptions { seed, from, to, clock, bulk_invoices: None, bulk_events: None }
     }
 }
 
-/// A running world: a dealer behind SQL Server, a services company behind QuickBooks. Dropping it stops the servers.
+/// A running world: a dealer behind SQL Server, a services company behind QuickBooks, its app behind BigQuery. Dropping
+/// it stops the servers.
 pub struct World {
     pub dealer: Arc<Dealer>,
     pub company: Arc<ServicesCompany>,
     pub softbase: TdsServer,
     pub quickbooks: QuickBooksServer,
+    pub app: Arc<AppUse>,
+    pub bigquery: BigQueryServer,
     data_start: NaiveDate,
     secrets: Vec<(&'static str, String)>,
 }
@@ -84,14 +91,23 @@ impl World {
             ..QuickBooksOptions::new(vec![Realm::new(REALM, &refresh_token, Arc::clone(&company))])
         })
         .await?;
+        let app =
+            AppOptions { bulk_events: options.bulk_events, ..AppOptions::new(options.seed, options.from, options.to) };
+        let app = Arc::new(AppUse::new(app));
+        let bigquery = BigQueryServer::start(BigQueryOptions {
+            clock: options.clock.clone(),
+            ..BigQueryOptions::new(Arc::clone(&app))
+        })
+        .await?;
         let secrets = vec![
+            ("bigquery-key", bigquery.key()),
             ("softbase-password", password),
             ("quickbooks-client-id", QuickBooksOptions::new(Vec::new()).client_id),
             ("quickbooks-client-secret", client_secret),
             ("quickbooks-refresh-token", refresh_token),
             ("token-key", base64::engine::general_purpose::STANDARD.encode(key)),
         ];
-        Ok(World { dealer, company, softbase, quickbooks, data_start: options.from, secrets })
+        Ok(World { dealer, company, softbase, quickbooks, app, bigquery, data_start: options.from, secrets })
     }
 
     /// Writes `marts.toml` into a folder, and beside it the secrets and the certificate it refers to. The key of the
@@ -150,11 +166,24 @@ client_secret = "file:secrets/quickbooks-client-secret"
 refresh_token = "file:secrets/quickbooks-refresh-token"
 base_url = "{base_url}"
 token_url = "{token_url}"
+
+[org.bigquery]
+project = "{project}"
+dataset = "{dataset}"
+location = "{location}"
+credentials = "file:secrets/bigquery-key"
+base_url = "{bigquery_url}"
+token_url = "{bigquery_token_url}"
 "#,
             start = self.data_start,
             port = self.softbase.addr().port(),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),
+            project = self.bigquery.options().project,
+            dataset = self.bigquery.options().dataset,
+            location = self.bigquery.options().location,
+            bigquery_url = self.bigquery.url(),
+            bigquery_token_url = self.bigquery.token_url(),
         )
     }
 }

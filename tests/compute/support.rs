@@ -49,6 +49,7 @@ pub fn org() -> Org {
         excluded_months: Vec::new(),
         softbase: Some(softbase()),
         quickbooks: None,
+        bigquery: None,
     }
 }
 

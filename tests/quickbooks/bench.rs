@@ -92,6 +92,7 @@ impl Bench {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: Some(quickbooks),
+            bigquery: None,
         };
         let config = Config {
             path: folder.path().join("marts.toml"),
