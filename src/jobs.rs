@@ -64,6 +64,10 @@ pub enum Partitions {
     FiscalYears,
     /// The local days of the periods, and so many before them.
     Days { before: u16 },
+    /// The local days of the periods, pulled anew, and so many days before them that no longer change: those come from
+    /// staging where they were pulled when they were settled, `settled_after` days after their own or later, and are
+    /// pulled where not. The source may lack days: such a day has no row, and the report says so.
+    SettledDays { before: u16, settled_after: u16 },
     /// One snapshot: the objects as they stood when pulled, staged under `as_of`. Enough where the objects carry the
     /// dates that tell their state on earlier days.
     Snapshot,
@@ -80,6 +84,24 @@ pub enum Periods {
     /// The month of `as_of` and the months before it, `count` in all.
     Months { count: u16 },
 }
+
+/// The heavy part of a transform: one SELECT in a dialect that other engines share (`sql/README.md`), from datasets to
+/// few rows. The SQL of marts and audits reads it by its name, wherever the job reads its datasets.
+#[derive(Debug)]
+pub struct Reduction {
+    pub name: &'static str,
+    /// Datasets.
+    pub reads: &'static [&'static str],
+    /// The text of the file `sql/reduce/<name>.sql`.
+    pub sql: &'static str,
+}
+
+/// All of them.
+pub static REDUCTIONS: &[Reduction] = &[
+    Reduction { name: "ga4_days", reads: &["ga4_events"], sql: include_str!("../sql/reduce/ga4_days.sql") },
+    Reduction { name: "ga4_screens", reads: &["ga4_events"], sql: include_str!("../sql/reduce/ga4_screens.sql") },
+    Reduction { name: "ga4_user_spans", reads: &["ga4_events"], sql: include_str!("../sql/reduce/ga4_user_spans.sql") },
+];
 
 /// The job of that name.
 pub fn job(name: &str) -> Option<&'static Job> {
@@ -251,6 +273,26 @@ pub static JOBS: &[Job] = &[
             sql_name: "mart_case_metrics",
         }],
         meaning: "Cases in all, new, closed, and by type, status and category, as they stand at the end of a day.",
+    },
+    Job {
+        name: "etl_app_analytics",
+        mart: "mart_app_analytics",
+        key: &["metric_date"],
+        periods: Periods::Days { count: 4 },
+        schedule: (6, 0),
+        sources: &[Source {
+            connector: Connector::BigQuery,
+            source_system: "bigquery_ga4",
+            // Late events come for three days; the longest window is of 30 days.
+            reads: &[Read {
+                dataset: "ga4_events",
+                partitions: Partitions::SettledDays { before: 29, settled_after: 4 },
+            }],
+            sql: include_str!("../sql/marts/mart_app_analytics.sql"),
+            checks: include_str!("../sql/checks/mart_app_analytics.sql"),
+            sql_name: "mart_app_analytics",
+        }],
+        meaning: "Users, sessions and screens of the mobile app, a row a day.",
     },
 ];
 

@@ -172,6 +172,7 @@ impl Dealer {
             hubspot: None,
             cases: None,
             zoom: None,
+            bigquery: None,
         };
         let staging = Staging::new(&self.config.staging.path);
         let pulled_at = "2026-01-21T06:00:00Z".parse().unwrap();

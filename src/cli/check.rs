@@ -119,6 +119,7 @@ fn secrets(org: &Org, connector: Connector) -> Vec<&SecretRef> {
             org.zoom.iter().flat_map(|Zoom { client_id, client_secret, .. }| [client_id, client_secret]).collect()
         }
         Connector::Cases => org.cases.iter().map(|cases| cases.server.login.secret()).collect(),
+        Connector::BigQuery => org.bigquery.iter().map(|bigquery| &bigquery.credentials).collect(),
     }
 }
 

@@ -76,6 +76,12 @@ const SHOWN: &[(&str, &str)] = &[
             total_call_minutes, avg_call_duration_mins, queue_count
         from mart_zoom_metrics order by metric_date desc limit 7",
     ),
+    (
+        "mart_app_analytics",
+        "select metric_date, daily_active_users, weekly_active_users, monthly_active_users, new_users, returning_users,
+            total_sessions, avg_session_duration_secs, screens_per_session, ios_downloads, android_downloads
+        from mart_app_analytics order by metric_date desc limit 7",
+    ),
 ];
 
 /// Runs the night and shows what it filled.

@@ -11,7 +11,7 @@ use super::Inputs;
 use super::pulls::known;
 use crate::config::{AccountRange, Ledger, Rental};
 use crate::datasets::{Dataset, Grain};
-use crate::jobs::{SHARED, Shared, Source};
+use crate::jobs::{REDUCTIONS, SHARED, Shared, Source};
 use crate::staging::Landed;
 
 /// From when on the audit warns: columns of `settings`.
@@ -58,6 +58,11 @@ fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -
     let mut sql = String::new();
     for read in inputs.plan.source.reads {
         writeln!(sql, "{};\n", view(known(read.dataset)?, &files(read.dataset)?, &[]))?;
+    }
+    let reads: Vec<_> = inputs.plan.source.reads.iter().map(|read| read.dataset).collect();
+    for reduction in REDUCTIONS.iter().filter(|reduction| reduction.reads.iter().all(|name| reads.contains(name))) {
+        // A table, not a view: the mart reads it several times, and the audit again.
+        writeln!(sql, "create or replace table {} as\n{};\n", reduction.name, reduction.sql.trim_end())?;
     }
     sql.push_str(&periods(inputs)?);
     sql.push_str(&local_days(inputs)?);
@@ -216,12 +221,14 @@ fn settings(inputs: &Inputs<'_>) -> String {
     if zoom.is_some_and(|zoom| zoom.voicemail_is_missed && !zoom.missed_results.iter().any(|it| it == "voicemail")) {
         missed.push("('voicemail')".to_owned());
     }
+    let monthly_days: Vec<_> = org.bigquery.iter().map(|bigquery| format!("({})", bigquery.monthly_days)).collect();
     [
         table("settings", &columns, &[settings]),
         table("excluded_months", "month_start date", &months),
         table("excluded_customers", "customer_no varchar", &customers),
         table("excluded_branches", "branch bigint", &branches),
         table("excluded_work_orders", "work_order_no varchar", &work_orders),
+        table("app_settings", "monthly_days integer", &monthly_days),
         table("zoom_connected_results", "result varchar", &connected),
         table("zoom_missed_results", "result varchar", &missed),
         table("case_settings", "min_group_size bigint", &[format!("({min_group_size})")]),

@@ -11,8 +11,8 @@ use url::{Host, Url};
 
 use super::parse::{Fault, nearest};
 use super::{
-    Basis, Cases, Config, HubSpot, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security, Softbase,
-    SqlLogin, SqlServer, SqlTls, StagingSettings, Zoom, ledger, wire,
+    Basis, BigQuery, Cases, Config, HubSpot, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security,
+    Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings, Zoom, ledger, wire,
 };
 use crate::datasets::cases::CATEGORIES;
 
@@ -78,6 +78,7 @@ fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
         hubspot: written.hubspot.map(|hubspot| self::hubspot(hubspot, base)).transpose()?,
         zoom: written.zoom.map(|zoom| self::zoom(zoom, base)).transpose()?,
         cases: written.cases.map(|cases| self::cases(cases, base)).transpose()?,
+        bigquery: written.bigquery.map(|bigquery| self::bigquery(bigquery, base)).transpose()?,
     })
 }
 
@@ -255,6 +256,41 @@ fn zoom(written: wire::Zoom, base: &Path) -> Checked<Zoom> {
 fn result(written: wire::Text) -> Checked<String> {
     let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
     matching(written, letters, "a result is written in lower case with _ for blanks, as in no_answer")
+}
+
+fn bigquery(written: wire::BigQuery, base: &Path) -> Checked<BigQuery> {
+    let monthly_days = match written.monthly_days {
+        Some(days) if !matches!(days.get_ref(), 28 | 30) => {
+            return Err(Fault::at(days.span(), "a month of users is 30 days, or 28 as Google counts"));
+        }
+        days => days.map_or(30, Spanned::into_inner),
+    };
+    Ok(BigQuery {
+        // These stand in SQL and in URLs.
+        project: matching(
+            written.project,
+            |letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-',
+            "a project id is made of lower-case letters, digits and -",
+        )?,
+        dataset: matching(
+            written.dataset,
+            |letter| letter.is_ascii_alphanumeric() || letter == '_',
+            "a dataset is made of letters, digits and _",
+        )?,
+        location: match written.location {
+            Some(location) => matching(
+                location,
+                |letter| letter.is_ascii_alphanumeric() || letter == '-',
+                "a location is written as in US, EU or europe-west3",
+            )?,
+            None => "US".to_owned(),
+        },
+        credentials: secret(written.credentials, base),
+        base_url: url(written.base_url, "https://bigquery.googleapis.com/bigquery/v2")?,
+        token_url: url(written.token_url, "https://oauth2.googleapis.com/token")?,
+        max_billed_mib: at_least(written.max_billed_mib, 10, 102_400)?,
+        monthly_days,
+    })
 }
 
 fn secret(written: wire::Secret, base: &Path) -> SecretRef {

@@ -106,6 +106,7 @@ pub struct Org {
     pub hubspot: Option<HubSpot>,
     pub zoom: Option<Zoom>,
     pub cases: Option<Cases>,
+    pub bigquery: Option<BigQuery>,
 }
 
 impl Org {
@@ -118,6 +119,7 @@ impl Org {
             Connector::HubSpot => self.hubspot.is_some(),
             Connector::Zoom => self.zoom.is_some(),
             Connector::Cases => self.cases.is_some(),
+            Connector::BigQuery => self.bigquery.is_some(),
         }
     }
 
@@ -331,6 +333,27 @@ impl Zoom {
         ["answered", "accepted", "picked_up", "connected", "call_connected", "succeeded"];
     /// What makes an unconnected inbound call missed, unless the configuration says otherwise.
     pub const MISSED: [&str; 5] = ["missed", "no_answer", "ring_timeout", "abandoned", "busy"];
+}
+
+/// `[org.bigquery]`: the export of a GA4 property.
+#[derive(Debug, Clone)]
+pub struct BigQuery {
+    /// The Google Cloud project that holds the dataset and pays for the queries.
+    pub project: String,
+    /// `analytics_<property>`.
+    pub dataset: String,
+    /// Where the dataset is: `US`, `EU`, or a region.
+    pub location: String,
+    /// The service account's key, a JSON document.
+    pub credentials: SecretRef,
+    /// `https://bigquery.googleapis.com/bigquery/v2`
+    pub base_url: String,
+    /// `https://oauth2.googleapis.com/token`
+    pub token_url: String,
+    /// No query may bill more than so many MiB.
+    pub max_billed_mib: u64,
+    /// The days over which a monthly active user is counted: 30, or 28.
+    pub monthly_days: u16,
 }
 
 /// Where a secret is kept: `env:NAME` or `file:PATH`. A literal secret is refused.

@@ -72,6 +72,7 @@ pub(super) struct Org {
     pub hubspot: Option<HubSpot>,
     pub zoom: Option<Zoom>,
     pub cases: Option<Cases>,
+    pub bigquery: Option<BigQuery>,
 }
 
 #[derive(Deserialize)]
@@ -191,6 +192,19 @@ pub(super) struct Zoom {
     #[serde(default)]
     pub voicemail_is_missed: bool,
     pub requests_per_second: Option<Spanned<u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BigQuery {
+    pub project: Text,
+    pub dataset: Text,
+    pub location: Option<Text>,
+    pub credentials: Secret,
+    pub base_url: Option<Text>,
+    pub token_url: Option<Text>,
+    pub max_billed_mib: Option<Spanned<u64>>,
+    pub monthly_days: Option<Spanned<u16>>,
 }
 
 /// A reference to a secret; its path is not yet relative to the file's folder.

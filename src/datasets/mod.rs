@@ -4,6 +4,7 @@
 //! Landing is typed: an amount is a DECIMAL in the Parquet files, a day a DATE, never text to be parsed again.
 
 pub mod cases;
+mod ga4;
 mod hubspot;
 mod quickbooks;
 mod softbase;
@@ -90,6 +91,7 @@ pub enum Connector {
     HubSpot,
     Zoom,
     Cases,
+    BigQuery,
 }
 
 impl Connector {
@@ -102,6 +104,7 @@ impl Connector {
             Connector::HubSpot => "hubspot",
             Connector::Zoom => "zoom",
             Connector::Cases => "cases",
+            Connector::BigQuery => "bigquery",
         }
     }
 }
@@ -172,4 +175,5 @@ pub static DATASETS: &[&Dataset] = &[
     &zoom::COVERAGE,
     &cases::SUMMARY,
     &cases::COLUMNS,
+    &ga4::EVENTS,
 ];

@@ -1,6 +1,7 @@
 //! The sources. They are known when we compile, so they are an `enum` and a `match`, and the compiler names what is
 //! missing.
 
+pub mod bigquery;
 pub mod cases;
 pub mod http;
 pub mod hubspot;
@@ -68,6 +69,10 @@ pub async fn land(
         Connector::Cases => {
             let settings = context.org.cases.as_ref().with_context(missing)?;
             cases::pull(context, settings, &wanted).await
+        }
+        Connector::BigQuery => {
+            let settings = context.org.bigquery.as_ref().with_context(missing)?;
+            bigquery::pull(context, settings, &wanted).await
         }
     }
 }

@@ -13,6 +13,8 @@ use base64::Engine as _;
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta};
 use rand::RngExt;
 
+use super::bigquery::{BigQueryOptions, BigQueryServer};
+use super::business::app::{AppOptions, AppUse};
 use super::business::crm::{Crm, CrmOptions};
 use super::business::dealer::{Dealer, DealerOptions, INTERNAL_CUSTOMERS, SOLD_UNIT};
 use super::business::services::{CaseBook, CaseOptions, ServicesCompany, ServicesOptions};
@@ -49,18 +51,29 @@ pub struct WorldOptions {
     pub bulk_invoices: Option<u64>,
     /// About so many contacts in the CRM, in place of the company's own: for measuring.
     pub bulk_contacts: Option<u64>,
+    /// Give each day of the app so many events, in place of its own: for measuring.
+    pub bulk_events: Option<u64>,
 }
 
 impl WorldOptions {
     /// Fourteen months of history up to `to`.
     pub fn new(seed: u64, to: NaiveDate, clock: Clock) -> Self {
         let from = (to - Days::new(u64::from(to.day0()))).checked_sub_months(Months::new(13)).unwrap_or(to);
-        WorldOptions { seed, from, to, clock, second_dealer: false, bulk_invoices: None, bulk_contacts: None }
+        WorldOptions {
+            seed,
+            from,
+            to,
+            clock,
+            second_dealer: false,
+            bulk_invoices: None,
+            bulk_contacts: None,
+            bulk_events: None,
+        }
     }
 }
 
-/// A running world: dealers behind SQL Server, a services company behind QuickBooks, HubSpot, Zoom and a case database.
-/// Dropping it stops the servers.
+/// A running world: dealers behind SQL Server, a services company behind QuickBooks, HubSpot, Zoom, BigQuery and a case
+/// database. Dropping it stops the servers.
 pub struct World {
     pub dealer: Arc<Dealer>,
     pub second_dealer: Option<Arc<Dealer>>,
@@ -73,6 +86,8 @@ pub struct World {
     pub hubspot: HubSpotServer,
     pub zoom: ZoomServer,
     pub cases: TdsServer,
+    pub app: Arc<AppUse>,
+    pub bigquery: BigQueryServer,
     data_start: NaiveDate,
     secrets: Vec<(&'static str, String)>,
 }
@@ -135,7 +150,16 @@ impl World {
             ..ZoomServerOptions::new(Arc::clone(&zoom_account), morning_after(options.to, &options.clock))
         })
         .await?;
+        let app =
+            AppOptions { bulk_events: options.bulk_events, ..AppOptions::new(options.seed, options.from, options.to) };
+        let app = Arc::new(AppUse::new(app));
+        let bigquery = BigQueryServer::start(BigQueryOptions {
+            clock: options.clock.clone(),
+            ..BigQueryOptions::new(Arc::clone(&app))
+        })
+        .await?;
         let secrets = vec![
+            ("bigquery-key", bigquery.key()),
             ("zoom-client-id", "sandbox-zoom-client".to_owned()),
             ("zoom-client-secret", zoom_secret),
             ("softbase-password", password),
@@ -153,11 +177,13 @@ impl World {
             case_book,
             crm,
             zoom_account,
+            app,
             softbase,
             quickbooks,
             hubspot,
             zoom,
             cases,
+            bigquery,
             data_start: options.from,
             secrets,
         })
@@ -231,6 +257,14 @@ client_secret = "file:secrets/zoom-client-secret"
 base_url = "{zoom_url}"
 token_url = "{zoom_token_url}"
 requests_per_second = 500
+
+[org.bigquery]
+project = "{project}"
+dataset = "{dataset}"
+location = "{location}"
+credentials = "file:secrets/bigquery-key"
+base_url = "{bigquery_url}"
+token_url = "{bigquery_token_url}"
 {cases}
 {second}"#,
             start = self.data_start,
@@ -243,6 +277,11 @@ requests_per_second = 500
             cases = cases::config(&self.cases),
             zoom_url = self.zoom.base_url(),
             zoom_token_url = self.zoom.token_url(),
+            project = self.bigquery.options().project,
+            dataset = self.bigquery.options().dataset,
+            location = self.bigquery.options().location,
+            bigquery_url = self.bigquery.url(),
+            bigquery_token_url = self.bigquery.token_url(),
         )
     }
 }

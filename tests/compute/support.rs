@@ -70,6 +70,7 @@ pub fn org() -> Org {
         hubspot: None,
         cases: None,
             zoom: None,
+        bigquery: None,
     }
 }
 

@@ -95,6 +95,7 @@ impl Bench {
             hubspot: None,
             cases: None,
             zoom: None,
+            bigquery: None,
         };
         let config = Config {
             path: folder.path().join("marts.toml"),
