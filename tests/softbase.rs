@@ -10,7 +10,8 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{NaiveDate, NaiveDateTime};
 use marts::clock::Clock;
 use marts::config::{
-    Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
+    Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls,
+    StagingSettings,
 };
 use marts::datasets::{Dataset, dataset};
 use marts::extract::{Context, softbase, sqlserver};

@@ -11,9 +11,7 @@ pub const LOGIN: &str = "marts_cases";
 
 /// The tables that a login sees.
 pub fn database(book: &CaseBook) -> Result<Database> {
-    let mut cases = table(book.table())?;
-    cases.schema = CASE_SCHEMA.into();
-    Database::new(DATABASE, vec![cases])
+    Database::new(DATABASE, vec![table(CASE_SCHEMA, book.table())?])
 }
 
 /// A running server that admits one login.

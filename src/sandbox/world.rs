@@ -208,7 +208,7 @@ impl World {
     }
 
     fn config(&self) -> String {
-        let (port, start) = (self.softbase.addr().port(), self.data_start);
+        let port = self.softbase.addr().port();
         let second = if self.second_dealer.is_some() { dealers::second_config(port) } else { String::new() };
         format!(
             r#"# Points marts at its sandbox. Written anew each time the sandbox starts.

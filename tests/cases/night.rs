@@ -89,7 +89,10 @@ async fn settings_decide_the_category_and_the_size_of_a_group() {
     assert_eq!(groups, ["Dependent", "Employee", "Spouse"]);
     stage.reword("Client Type", "Case Manager");
     let (_, error) = stage.ends(&["run", "etl_case_metrics"], 2);
-    assert!(error.contains("\"Case Manager\" is no column that may be read as category; those are Solution"), "{error}");
+    assert!(
+        error.contains("\"Case Manager\" is no column that may be read as category; those are Solution"),
+        "{error}"
+    );
     assert_eq!(error.lines().count(), 1, "{error}");
 }
 
@@ -108,7 +111,11 @@ async fn a_planted_personal_value_stops_the_job_and_is_seen_nowhere() {
     assert_eq!(output.status.code(), Some(1));
     said.push(String::from_utf8_lossy(&output.stdout).into_owned());
     said.push(String::from_utf8_lossy(&output.stderr).into_owned());
-    assert!(said[0].contains("[Solution] holds what looks like an e-mail address, so nothing was landed"), "{}", said[0]);
+    assert!(
+        said[0].contains("[Solution] holds what looks like an e-mail address, so nothing was landed"),
+        "{}",
+        said[0]
+    );
     assert_eq!((mart(&stage), stage.staged()), before);
     said.push(stage.ends(&["postgres", "--format", "csv", "select * from etl_runs"], 0).0);
     said.push(stage.ends(&["runs", "--json"], 0).0);
@@ -138,7 +145,7 @@ async fn names_and_comments_never_reach_the_landing_zone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_column_is_reported_and_the_night_goes_on() {
     let stage = Stage::start().await;
-    let mut table = marts::sandbox::world::table(stage.world.case_book.table()).unwrap();
+    let mut table = marts::sandbox::world::table("dbo", stage.world.case_book.table()).unwrap();
     table.schema = "dbo".into();
     table.columns[1].name = "Client Home Address".into();
     stage.world.cases.set_database(marts::sandbox::tds::Database::new("cases", vec![table]).unwrap());
@@ -146,6 +153,9 @@ async fn a_new_column_is_reported_and_the_night_goes_on() {
     assert!(error.contains("columns that are not on the list and are not read: [Client Home Address]"), "{error}");
     let run = stage.value("select run_id from etl_runs");
     let (shown, _) = stage.ends(&["show", &run], 0);
-    assert!(shown.contains("1 columns of the table are not on the list and were not read: [Client Home Address]"), "{shown}");
+    assert!(
+        shown.contains("1 columns of the table are not on the list and were not read: [Client Home Address]"),
+        "{shown}"
+    );
     assert_row(&mart(&stage)[0], &expected(&stage.world.case_book, as_of(), 5));
 }

@@ -7,7 +7,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use marts::audit::{Finding, audit};
 use marts::compute::{Compute, Inputs, Pulls, cell};
 use marts::config::{
-    Cases, Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
+    Cases, Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls,
+    StagingSettings,
 };
 use marts::datasets::{Dataset, dataset};
 use marts::jobs::job;
@@ -69,7 +70,7 @@ pub fn org() -> Org {
         quickbooks: None,
         hubspot: None,
         cases: None,
-            zoom: None,
+        zoom: None,
         bigquery: None,
     }
 }

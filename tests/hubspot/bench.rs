@@ -79,6 +79,9 @@ impl Bench {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: None,
+            bigquery: None,
+            cases: None,
+            zoom: None,
             hubspot: Some(hubspot),
         };
         let config = Config {

@@ -93,7 +93,8 @@ pub(super) async fn fetch(
             }
             let stem = format!("{list}-{status}");
             let stems = vec![format!("{day}-{stem}"), format!("all-{stem}")];
-            let listing = client.list(&Ask { endpoint, params, dataset: COUNTS, stems, may_lack: false }, entry).await?;
+            let listing =
+                client.list(&Ask { endpoint, params, dataset: COUNTS, stems, may_lack: false }, entry).await?;
             ensure!(
                 (list, *status) != ("users", "active") || !listing.records.is_empty(),
                 "GET users: there is no active user, not even the one that the app belongs to"
@@ -107,11 +108,25 @@ pub(super) async fn fetch(
                 }
             }
             let Outcome::Read { .. } = listing.outcome else {
-                counted.push(Counted { list, status, outcome: listing.outcome, records, created_later, pages: listing.pages });
+                counted.push(Counted {
+                    list,
+                    status,
+                    outcome: listing.outcome,
+                    records,
+                    created_later,
+                    pages: listing.pages,
+                });
                 // What the account does not have, it has in no status.
                 break;
             };
-            counted.push(Counted { list, status, outcome: listing.outcome, records, created_later, pages: listing.pages });
+            counted.push(Counted {
+                list,
+                status,
+                outcome: listing.outcome,
+                records,
+                created_later,
+                pages: listing.pages,
+            });
         }
     }
     Ok(Counts::Taken(counted))
@@ -137,16 +152,8 @@ pub(super) fn land(context: &Context<'_>, day: NaiveDate, counts: Counts) -> Res
         let [is_available, code, announced, received] = list.outcome.values();
         let known = |count: i64| if list.outcome.is_available() { Value::Int(count) } else { Value::Null };
         let (records, later) = (known(list.records), known(list.created_later));
-        let row = [
-            Value::Text(list.list),
-            Value::Text(list.status),
-            is_available,
-            code,
-            records,
-            later,
-            announced,
-            received,
-        ];
+        let row =
+            [Value::Text(list.list), Value::Text(list.status), is_available, code, records, later, announced, received];
         landing.push(Some(page), &row)?;
     }
     finish(context, landing, COUNTS, Partition::Day(day))

@@ -130,10 +130,7 @@ fn a_closed_month_that_moved_much_is_a_warning() {
     let jumps: Vec<_> = findings.iter().filter(|finding| finding.rule == "jump").map(|it| it.detail.as_str()).collect();
     assert_eq!(
         jumps,
-        [
-            "cash_balance is 340.00 where 140.00 is published",
-            "operating_cash_flow is 260.00 where 60.00 is published",
-        ]
+        ["cash_balance is 340.00 where 140.00 is published", "operating_cash_flow is 260.00 where 60.00 is published",]
     );
 }
 
