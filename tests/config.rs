@@ -228,7 +228,12 @@ fn a_sql_server_wants_tls_and_one_login() {
 
 #[test]
 fn a_case_database_has_defaults_and_a_category_that_says_nothing_of_persons() {
-    let with = |lines: &str| format!("{ORG}[org.cases]\n{lines}\n{}", SOFTBASE.replace("[org.softbase]\nschema = \"ben002\"\n", "").replace("softbase", "cases"));
+    let with = |lines: &str| {
+        format!(
+            "{ORG}[org.cases]\n{lines}\n{}",
+            SOFTBASE.replace("[org.softbase]\nschema = \"ben002\"\n", "").replace("softbase", "cases")
+        )
+    };
     let config = parse(&with("")).unwrap();
     let cases = config.orgs[0].cases.as_ref().unwrap();
     assert_eq!((cases.schema.as_str(), cases.table.as_str()), ("dbo", "Case_Data_Summary_NOPHI"));

@@ -12,7 +12,8 @@ use crate::compute::support::*;
 
 /// A case of one kind, in one state and of one category, created on a day.
 fn case(created: &str) -> Row {
-    let row = Row::default().text("case_type", "Individual").text("workflow_status", "Open").text("category", "Coaching");
+    let row =
+        Row::default().text("case_type", "Individual").text("workflow_status", "Open").text("category", "Coaching");
     if created.is_empty() { row } else { row.day("created_date", created) }
 }
 
@@ -146,9 +147,10 @@ fn types_and_categories_are_of_the_window_and_statuses_of_all() {
 
 #[test]
 fn small_groups_are_merged_in_the_category_breakdown_only() {
-    let category = |text: &str, count| cases(count, &case("2026-01-02").text("category", text).text("case_type", text));
-    let mut rows = [category("Coaching", 5), category("legal", 3), category("Legal ", 2), category("Grief", 4)].concat();
-    rows.extend(cases(1, &case("2026-01-02").null("category").null("case_type")));
+    let category = |text: &str, count| cases(count, &case("2026-01-18").text("category", text).text("case_type", text));
+    let mut rows =
+        [category("Coaching", 5), category("legal", 3), category("Legal ", 2), category("Grief", 4)].concat();
+    rows.extend(cases(1, &case("2026-01-18").null("category").null("case_type")));
     // Old cases do not make a small group large.
     rows.extend(cases(9, &case("2025-01-02").text("category", "Grief")));
     let row = only(&scene(&rows));
@@ -165,7 +167,7 @@ fn small_groups_are_merged_in_the_category_breakdown_only() {
 #[test]
 fn labels_are_data_and_nothing_else() {
     let labels = [r#"a "quoted" \ label"#, "it's", "{\"x\": 1}", "Other (small groups)", "--", "null"];
-    let rows: Vec<Row> = labels.iter().flat_map(|text| cases(5, &case("2026-01-02").text("category", text))).collect();
+    let rows: Vec<Row> = labels.iter().flat_map(|text| cases(5, &case("2026-01-18").text("category", text))).collect();
     let row = only(&scene(&rows));
     let parsed: BTreeMap<String, u64> = serde_json::from_str(&row["cases_by_category"]).unwrap();
     assert_eq!(parsed, labels.iter().map(|label| ((*label).to_owned(), 5)).collect());
@@ -173,12 +175,15 @@ fn labels_are_data_and_nothing_else() {
 }
 
 fn shuffled() -> impl Strategy<Value = (Vec<Row>, Vec<Row>)> {
-    let label = prop::sample::select(vec!["Open", "open", " OPEN ", "", "unknown", "In Progress", "in  progress", "Closed"]);
+    let label =
+        prop::sample::select(vec!["Open", "open", " OPEN ", "", "unknown", "In Progress", "in  progress", "Closed"]);
     let date = prop::sample::select(vec!["", "2025-06-01", "2025-12-21", "2025-12-22", "2026-01-20", "2026-01-21"]);
-    let row = (date.clone(), date, label.clone(), label.clone(), label).prop_map(|(created, closed, kind, status, category)| {
-        let row = case(created).text("case_type", kind).text("workflow_status", status).text("category", category);
-        if closed.is_empty() { row } else { row.day("closed_date", closed) }
-    });
+    let row = (date.clone(), date, label.clone(), label.clone(), label).prop_map(
+        |(created, closed, kind, status, category)| {
+            let row = case(created).text("case_type", kind).text("workflow_status", status).text("category", category);
+            if closed.is_empty() { row } else { row.day("closed_date", closed) }
+        },
+    );
     let rows = prop::collection::vec(row, 1..40).prop_map(|mut rows| {
         rows.push(case("2026-01-20"));
         rows
@@ -222,7 +227,12 @@ fn each_day_is_counted_from_its_own_snapshot() {
     let mart = scene.mart();
     let shown: Vec<_> = mart
         .iter()
-        .map(|row| format!("{} {} {} {}", row["snapshot_date"], row["total_cases"], row["new_cases_30d"], row["cases_by_status"]))
+        .map(|row| {
+            format!(
+                "{} {} {} {}",
+                row["snapshot_date"], row["total_cases"], row["new_cases_30d"], row["cases_by_status"]
+            )
+        })
         .collect();
     assert_eq!(
         shown,
@@ -254,7 +264,9 @@ fn case_checks_fire_on_what_they_are_for() {
     };
     assert_eq!(
         broken(r#"cases_by_type = '{"Individual": 5}'"#),
-        ["error parts_and_total 2026-01-20: of 15 cases and 6 new ones, types add up to 5, statuses to 15, categories to 6"]
+        [
+            "error parts_and_total 2026-01-20: of 15 cases and 6 new ones, types add up to 5, statuses to 15, categories to 6"
+        ]
     );
     assert_eq!(broken("cases_by_status = '{}'").len(), 1);
     let small = broken(r#"cases_by_category = '{"Coaching": 5, "Jane Doe": 1}'"#);
@@ -277,7 +289,9 @@ fn unusual_days_are_warnings() {
     let reversed = [fresh.clone(), vec![case("2026-01-18").day("closed_date", "2026-01-15")]].concat();
     assert_eq!(
         said(&scene(&reversed)),
-        ["warning closed_before_created 2026-01-20: 1 of 1 cases closed in the window were closed before they were created"]
+        [
+            "warning closed_before_created 2026-01-20: 1 of 1 cases closed in the window were closed before they were created"
+        ]
     );
     // Long ago it is history.
     let old = case("2025-01-18").day("closed_date", "2025-01-15");
@@ -288,15 +302,24 @@ fn unusual_days_are_warnings() {
         said(&scene(&undated)),
         ["warning undated 2026-01-20: 2 of 100 cases have no usable day of creation, and are new on no day"]
     );
-    assert_eq!(said(&scene(&undated[..99])), ["warning undated 2026-01-20: 1 of 99 cases have no usable day of creation, and are new on no day"]);
-    assert_eq!(said(&scene(&[undated[..98].to_vec(), cases(3, &case("2026-01-18")), cases(1, &case(""))].concat())), [] as [String; 0]);
+    assert_eq!(
+        said(&scene(&undated[..99])),
+        ["warning undated 2026-01-20: 1 of 99 cases have no usable day of creation, and are new on no day"]
+    );
+    assert_eq!(
+        said(&scene(&[undated[..98].to_vec(), cases(3, &case("2026-01-18")), cases(1, &case(""))].concat())),
+        [] as [String; 0]
+    );
 
     assert_eq!(
         said(&scene(&cases(6, &case("2026-01-15")))),
         ["warning stale 2026-01-20: the newest case was created or closed on 2026-01-15"]
     );
     assert_eq!(said(&scene(&cases(6, &case("2025-01-15").day("closed_date", "2026-01-16")))), [] as [String; 0]);
-    assert!(said(&scene(&cases(6, &case("")))).contains(&"warning stale 2026-01-20: the newest case was created or closed on no day at all".to_owned()));
+    assert!(
+        said(&scene(&cases(6, &case(""))))
+            .contains(&"warning stale 2026-01-20: the newest case was created or closed on no day at all".to_owned())
+    );
 
     let mut wider = scene(&fresh);
     let column = |name: &str, is_known| {
@@ -307,7 +330,9 @@ fn unusual_days_are_warnings() {
     wider.land(dataset("cases_columns").unwrap(), Partition::Day(day("2026-01-20")), &columns);
     assert_eq!(
         said(&wider),
-        ["warning new_columns 2026-01-20: 2 columns of the table are not on the list and were not read: [Client Name], [Home Address]"]
+        [
+            "warning new_columns 2026-01-20: 2 columns of the table are not on the list and were not read: [Client Name], [Home Address]"
+        ]
     );
 }
 
@@ -319,7 +344,8 @@ fn a_total_far_from_the_one_published_last_is_a_warning() {
         findings.iter().map(ToString::to_string).collect()
     };
     // Whichever day was published last, as far as it is not after this one.
-    let before = [published("2026-01-11", 1_000), published("2026-01-17", 100), published("2026-01-22", 5_000)].concat();
+    let before =
+        [published("2026-01-11", 1_000), published("2026-01-17", 100), published("2026-01-22", 5_000)].concat();
     assert_eq!(said(49, &before), ["warning volume 2026-01-20: 49 cases where 100 are published for 2026-01-17"]);
     assert_eq!(said(151, &before), ["warning volume 2026-01-20: 151 cases where 100 are published for 2026-01-17"]);
     assert_eq!(said(50, &before), [] as [String; 0]);

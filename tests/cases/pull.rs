@@ -168,7 +168,13 @@ fn lines(landed: &Landed) -> Vec<String> {
 #[tokio::test]
 async fn values_land_trimmed_and_impossible_dates_as_none() {
     let bench = Bench::with(&[
-        (Some("2026-01-05"), Some("2026-01-20"), Some("Individual"), Some("  Closed  - Done "), Some("Ärztliche\u{a0}Hilfe")),
+        (
+            Some("2026-01-05"),
+            Some("2026-01-20"),
+            Some("Individual"),
+            Some("  Closed  - Done "),
+            Some("Ärztliche\u{a0}Hilfe"),
+        ),
         (Some("1900-01-01"), Some("2028-01-21"), Some(""), Some("   "), None),
         (Some("1990-01-01"), Some("2028-01-20"), None, Some("open"), Some("x")),
         (Some("2026-01-21"), None, Some("Individual"), Some("Open"), Some("x")),
@@ -229,7 +235,13 @@ async fn a_column_outside_the_list_fails_the_pull_before_anything_is_asked() {
     let good = dataset("cases_summary").unwrap();
     let mut columns: Vec<Column> = good.columns.to_vec();
     columns.push(Column { name: "counselor", from: "Primary Counselor Name", ..good.columns[3] });
-    let widened: &'static Dataset = Box::leak(Box::new(Dataset { columns: columns.leak(), name: good.name, meaning: good.meaning, key: good.key, ..*good }));
+    let widened: &'static Dataset = Box::leak(Box::new(Dataset {
+        columns: columns.leak(),
+        name: good.name,
+        meaning: good.meaning,
+        key: good.key,
+        ..*good
+    }));
     let bench = Bench::new(four()).await;
     let line = format!("{:#}", bench.pull(&[widened]).await.unwrap_err());
     assert!(line.contains("counselor would come from [Primary Counselor Name], which is not on the list"), "{line}");
@@ -248,14 +260,17 @@ async fn a_planted_personal_value_fails_the_pull_before_anything_is_written() {
         ("Case Type", "Individual\r\nwanted a call", "free text"),
     ];
     for (column, value, kind) in cases {
-        let options = CaseOptions { planted: Some((column, value.into())), ..CaseOptions::new(3, day("2025-12-01"), day("2026-01-20")) };
+        let options = CaseOptions {
+            planted: Some((column, value.into())),
+            ..CaseOptions::new(3, day("2025-12-01"), day("2026-01-20"))
+        };
         let bench = Bench::new(marts::sandbox::cases::database(&CaseBook::generate(options)).unwrap()).await;
         let line = bench.refusal().await;
         let expected = format!(
             "pulling cases_summary 2026-01-20: dbo.{TABLE}: [{column}] holds what looks like {kind}, so nothing was landed"
         );
         assert!(line.starts_with(&expected), "{line}");
-        for part in value.split_whitespace() {
+        for part in value.split_whitespace().filter(|part| part.len() > 2) {
             assert!(!line.contains(part), "the value is in: {line}");
         }
         assert_eq!(bench.connections(), 1, "trying again would not help");
@@ -318,12 +333,16 @@ async fn what_the_catalog_does_not_promise_fails_the_pull() {
         let mut retyped = columns();
         retyped[2].sql_type = sql_type;
         let line = Bench::new(database(retyped, Vec::new())).await.refusal().await;
-        assert!(line.contains(&format!("[Date Closed] is {shown}")) || line.contains(&format!("Date Closed is {shown}")), "{line}");
+        assert!(
+            line.contains(&format!("[Date Closed] is {shown}")) || line.contains(&format!("Date Closed is {shown}")),
+            "{line}"
+        );
     }
     let mut moments = columns();
     moments[1].sql_type = SqlType::DateTime;
     let mut row = rows(&[(None, None, Some("Individual"), Some("Open"), Some("x"))]).remove(0);
-    row[1] = SqlValue::DateTime(NaiveDate::from_ymd_opt(2026, 1, 20).unwrap().and_hms_milli_opt(23, 59, 59, 997).unwrap());
+    row[1] =
+        SqlValue::DateTime(NaiveDate::from_ymd_opt(2026, 1, 20).unwrap().and_hms_milli_opt(23, 59, 59, 997).unwrap());
     let bench = Bench::new(database(moments, vec![row])).await;
     assert_eq!(bench.cases().await.unwrap(), ["1|2026-01-20|-|Individual|Open|x"]);
 
@@ -370,7 +389,8 @@ async fn failures_that_stay_are_told_in_one_line_with_nothing_left_behind() {
     let login = |error: SqlError| Fault::connection(ConnectionFault::RefuseLogin(error)).times(99);
     let statement = |fault: StatementFault| Fault::statement(TABLE, fault).times(99);
     let denied = SqlError::new(229, 5, 14, "The SELECT permission was denied on the object.");
-    let value = SqlError::new(245, 1, 16, "Conversion failed when converting the varchar value 'Jane Roe' to data type int.");
+    let value =
+        SqlError::new(245, 1, 16, "Conversion failed when converting the varchar value 'Jane Roe' to data type int.");
     let cases = [
         (login(SqlError::known(40615)), "firewall does not admit this machine's address", 1),
         (login(SqlError::known(18456)), "it refused the login of user reader", 1),
@@ -379,7 +399,11 @@ async fn failures_that_stay_are_told_in_one_line_with_nothing_left_behind() {
         (statement(StatementFault::Error(value)), "the varchar value '…' to data type int", 1),
         (statement(StatementFault::AfterRows(3, Break::Reset)), "gave up after 3 tries", 3),
         (statement(StatementFault::AfterRows(3, Break::StallUntilAttention)), "gave up after 3 tries", 3),
-        (Fault::connection(ConnectionFault::StallHandshake(Duration::from_secs(9))).times(99), "gave up after 3 tries", 3),
+        (
+            Fault::connection(ConnectionFault::StallHandshake(Duration::from_secs(9))).times(99),
+            "gave up after 3 tries",
+            3,
+        ),
     ];
     for (fault, expected, connections) in cases {
         let bench = Bench::with_faults(FaultPlan::one(fault)).await;
@@ -396,7 +420,10 @@ async fn the_generated_book_is_the_same_for_a_seed_and_leaves_the_past_alone() {
     assert_eq!(book(5, "2026-01-20").cases, book(5, "2026-01-20").cases);
     assert_ne!(book(5, "2026-01-20").cases, book(6, "2026-01-20").cases);
     let created = |book: &CaseBook, until: &str| {
-        book.cases.iter().filter(|case| case.created.is_some_and(|date| date >= day("2025-06-01") && date <= day(until))).count()
+        book.cases
+            .iter()
+            .filter(|case| case.created.is_some_and(|date| date >= day("2025-06-01") && date <= day(until)))
+            .count()
     };
     assert_eq!(created(&book(5, "2026-01-20"), "2025-12-31"), created(&book(5, "2026-02-20"), "2025-12-31"));
     let small = CaseOptions { cases_per_day: 2, ..CaseOptions::new(5, day("2025-06-01"), day("2026-01-20")) };

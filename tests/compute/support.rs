@@ -7,7 +7,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use marts::audit::{Finding, audit};
 use marts::compute::{Compute, Inputs, Pulls, cell};
 use marts::config::{
-    Cases, Config, Limits, Org, PostgresSettings, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
+    Cases, Config, Limits, Org, PostgresSettings, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls,
+    StagingSettings,
 };
 use marts::datasets::{Dataset, dataset};
 use marts::jobs::job;
@@ -41,7 +42,7 @@ pub fn softbase() -> Softbase {
 
 pub fn case_database() -> Cases {
     Cases {
-        server: softbase().server,
+        server: SqlServer { database: "cases".into(), ..softbase().server },
         schema: "dbo".into(),
         table: "Case_Data_Summary_NOPHI".into(),
         category_column: "Solution".into(),
