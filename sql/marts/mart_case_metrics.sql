@@ -3,7 +3,7 @@
 -- reads: cases_summary, cases_columns
 --
 -- A case created after the day is left out, also where it was closed by then. One without a usable day of creation
--- counts among all cases and is new on no day. The 30 days are local days and end with snapshot_date, both ends included.
+-- counts among all cases and is new on no day. The 30 days are local days and end with snapshot_date, both included.
 -- Type and category are counted over the cases created in those days, status over all cases.
 -- A label is told by its letters: blanks around it and repeated ones inside do not count, nor does case. It is shown as
 -- most cases of the snapshot spell it. A label that is missing, empty or says unknown is Unknown.
@@ -35,7 +35,7 @@ groups as (
 
 ),
 
--- Logic: the cases of each day, their labels without needless blanks, the spelling of each label, the size of each group.
+-- Logic: the cases of each day, their labels without needless blanks, how each label is spelt, how large a group is.
 
 counted as (
 

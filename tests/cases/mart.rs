@@ -147,10 +147,10 @@ fn types_and_categories_are_of_the_window_and_statuses_of_all() {
 
 #[test]
 fn small_groups_are_merged_in_the_category_breakdown_only() {
-    let category = |text: &str, count| cases(count, &case("2026-01-02").text("category", text).text("case_type", text));
+    let category = |text: &str, count| cases(count, &case("2026-01-18").text("category", text).text("case_type", text));
     let mut rows =
         [category("Coaching", 5), category("legal", 3), category("Legal ", 2), category("Grief", 4)].concat();
-    rows.extend(cases(1, &case("2026-01-02").null("category").null("case_type")));
+    rows.extend(cases(1, &case("2026-01-18").null("category").null("case_type")));
     // Old cases do not make a small group large.
     rows.extend(cases(9, &case("2025-01-02").text("category", "Grief")));
     let row = only(&scene(&rows));
@@ -167,7 +167,7 @@ fn small_groups_are_merged_in_the_category_breakdown_only() {
 #[test]
 fn labels_are_data_and_nothing_else() {
     let labels = [r#"a "quoted" \ label"#, "it's", "{\"x\": 1}", "Other (small groups)", "--", "null"];
-    let rows: Vec<Row> = labels.iter().flat_map(|text| cases(5, &case("2026-01-02").text("category", text))).collect();
+    let rows: Vec<Row> = labels.iter().flat_map(|text| cases(5, &case("2026-01-18").text("category", text))).collect();
     let row = only(&scene(&rows));
     let parsed: BTreeMap<String, u64> = serde_json::from_str(&row["cases_by_category"]).unwrap();
     assert_eq!(parsed, labels.iter().map(|label| ((*label).to_owned(), 5)).collect());

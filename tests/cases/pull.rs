@@ -270,7 +270,7 @@ async fn a_planted_personal_value_fails_the_pull_before_anything_is_written() {
             "pulling cases_summary 2026-01-20: dbo.{TABLE}: [{column}] holds what looks like {kind}, so nothing was landed"
         );
         assert!(line.starts_with(&expected), "{line}");
-        for part in value.split_whitespace() {
+        for part in value.split_whitespace().filter(|part| part.len() > 2) {
             assert!(!line.contains(part), "the value is in: {line}");
         }
         assert_eq!(bench.connections(), 1, "trying again would not help");

@@ -44,7 +44,7 @@ pub fn softbase() -> Softbase {
 
 pub fn case_database() -> Cases {
     Cases {
-        server: softbase().server,
+        server: SqlServer { database: "cases".into(), ..softbase().server },
         schema: "dbo".into(),
         table: "Case_Data_Summary_NOPHI".into(),
         category_column: "Solution".into(),

@@ -56,19 +56,19 @@ pub async fn pull(
     Ok(landed)
 }
 
+fn lists(list: &[&str], name: &str) -> bool {
+    list.iter().any(|listed| listed.eq_ignore_ascii_case(name))
+}
+
 /// Whether a column may be read: it is always, or it is the one that counts as category and may be that.
 fn is_read(name: &str, settings: &Cases) -> bool {
-    let is = |listed: &&str| listed.eq_ignore_ascii_case(name);
-    READ.iter().any(|listed| is(listed))
-        || (is(&settings.category_column.as_str()) && CATEGORIES.iter().any(|listed| is(listed)))
+    lists(READ, name) || (name.eq_ignore_ascii_case(&settings.category_column) && lists(CATEGORIES, name))
 }
 
 /// Whether a column is on the list, if only as one that is never read.
 fn is_known(name: &str) -> bool {
-    let lists = [READ, CATEGORIES, UNREAD];
     let begins = |beginning: &&str| name.get(..beginning.len()).is_some_and(|own| own.eq_ignore_ascii_case(beginning));
-    lists.iter().any(|list| list.iter().any(|listed| listed.eq_ignore_ascii_case(name)))
-        || UNREAD_BEGINNINGS.iter().any(begins)
+    [READ, CATEGORIES, UNREAD].iter().any(|list| lists(list, name)) || UNREAD_BEGINNINGS.iter().any(begins)
 }
 
 /// Tells of columns that nobody has looked at yet. The audit does so too, from what `columns` lands.
