@@ -166,11 +166,7 @@ const LEDGER_DATASETS: &[&str] = &["softbase_gl", "softbase_chart_of_accounts"];
 
 /// In the order in which they are made.
 pub static SHARED: &[Shared] = &[
-    Shared {
-        name: "softbase_ledger",
-        reads: LEDGER_DATASETS,
-        sql: include_str!("../sql/shared/softbase_ledger.sql"),
-    },
+    Shared { name: "softbase_ledger", reads: LEDGER_DATASETS, sql: include_str!("../sql/shared/softbase_ledger.sql") },
     Shared {
         name: "softbase_cash_effects",
         reads: LEDGER_DATASETS,

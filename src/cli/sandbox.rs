@@ -32,7 +32,7 @@ pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
     context.runtime()?.block_on(async {
         let to = args.to.unwrap_or_else(|| yesterday(context));
         let options = WorldOptions {
-            second_dealer: true,
+            ledgers: true,
             bulk_invoices: args.invoices,
             ..WorldOptions::new(args.seed, to, context.clock.clone())
         };

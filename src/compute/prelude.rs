@@ -97,11 +97,7 @@ fn ledger(inputs: &Inputs<'_>) -> String {
             "account_class varchar, first_account varchar, last_account varchar, precedence integer",
             &accounts.collect::<Vec<_>>(),
         ),
-        table(
-            "depreciation_ranges",
-            "first_account varchar, last_account varchar",
-            &depreciation.collect::<Vec<_>>(),
-        ),
+        table("depreciation_ranges", "first_account varchar, last_account varchar", &depreciation.collect::<Vec<_>>()),
     ]
     .concat()
 }

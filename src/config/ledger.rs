@@ -81,7 +81,11 @@ impl AccountRange {
 
 impl std::fmt::Display for AccountRange {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.first == self.last { write!(out, "{}", self.first) } else { write!(out, "{}-{}", self.first, self.last) }
+        if self.first == self.last {
+            write!(out, "{}", self.first)
+        } else {
+            write!(out, "{}-{}", self.first, self.last)
+        }
     }
 }
 
@@ -194,7 +198,8 @@ fn range(class: &'static str, text: &Text) -> Result<AccountRange, Fault> {
     let (first, last) = written.split_once('-').unwrap_or((written, written));
     let is_number = |part: &str| (1..=DIGITS).contains(&part.len()) && part.chars().all(|c| c.is_ascii_digit());
     if !is_number(first) || !is_number(last) {
-        let message = format!("\"{written}\" is no range of accounts: write first digits, as in \"12\", or \"180-187\"");
+        let message =
+            format!("\"{written}\" is no range of accounts: write first digits, as in \"12\", or \"180-187\"");
         return Err(Fault::at(text.span(), message));
     }
     if first.len() != last.len() || first > last {

@@ -116,13 +116,8 @@ impl Plan {
             }
             Grain::Snapshot | Grain::Day => None,
         };
-        let select = Select {
-            schema: catalog.schema,
-            table: catalog.table,
-            items,
-            conditions: Vec::new(),
-            order: key.clone(),
-        };
+        let select =
+            Select { schema: catalog.schema, table: catalog.table, items, conditions: Vec::new(), order: key.clone() };
         Ok(Plan { dataset, select, key, month })
     }
 

@@ -37,9 +37,9 @@ pub struct WorldOptions {
     pub from: NaiveDate,
     pub to: NaiveDate,
     pub clock: Clock,
-    /// Besides the dealer and the services company, a second dealer: another schema on the same server, a chart of seven
-    /// digits, fiscal years from January.
-    pub second_dealer: bool,
+    /// Say what the dealer's accounts mean, so that its ledger has statements, and add a second dealer: another schema on
+    /// the same server, a chart of seven digits, fiscal years from January.
+    pub ledgers: bool,
     /// Put so many invoices into the month of `to`, in place of the dealer's own: for measuring.
     pub bulk_invoices: Option<u64>,
 }
@@ -48,7 +48,7 @@ impl WorldOptions {
     /// Fourteen months of history up to `to`.
     pub fn new(seed: u64, to: NaiveDate, clock: Clock) -> Self {
         let from = (to - Days::new(u64::from(to.day0()))).checked_sub_months(Months::new(13)).unwrap_or(to);
-        WorldOptions { seed, from, to, clock, second_dealer: false, bulk_invoices: None }
+        WorldOptions { seed, from, to, clock, ledgers: false, bulk_invoices: None }
     }
 }
 
@@ -80,7 +80,7 @@ impl World {
                 tables.iter_mut().find(|table| table.name == "InvoiceReg").context("there is no register")?;
             register.rows = bulk(register, count, options.to);
         }
-        let second_dealer = options.second_dealer.then(|| dealers::second(options.seed, options.from, options.to));
+        let second_dealer = options.ledgers.then(|| dealers::second(options.seed, options.from, options.to));
         for data in second_dealer.iter().flat_map(|dealer| dealer.tables()) {
             tables.push(table(SECOND_DEALER_SCHEMA, data)?);
         }
@@ -126,7 +126,10 @@ impl World {
 
     fn config(&self) -> String {
         let (port, start) = (self.softbase.addr().port(), self.data_start);
-        let second = if self.second_dealer.is_some() { dealers::second_config(port) } else { String::new() };
+        let (ledger, second) = match self.second_dealer {
+            Some(_) => (dealers::LEDGER, dealers::second_config(port)),
+            None => ("", String::new()),
+        };
         format!(
             r#"# Points marts at its sandbox. Written anew each time the sandbox starts.
 
@@ -159,7 +162,6 @@ refresh_token = "file:secrets/quickbooks-refresh-token"
 base_url = "{base_url}"
 token_url = "{token_url}"
 {second}"#,
-            ledger = dealers::LEDGER,
             server = dealers::server_config(port),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),

@@ -241,7 +241,10 @@ fn health_changes_exactly_at_its_thresholds() {
         assert_eq!(health(amount, &same), expected, "{amount}");
     }
     let demanding = |ledger: &mut Ledger| (ledger.healthy_above, ledger.warning_above) = (100, 50);
-    assert_eq!(["100.01", "100.00", "50.00"].map(|amount| health(amount, &demanding)), ["healthy", "warning", "critical"]);
+    assert_eq!(
+        ["100.01", "100.00", "50.00"].map(|amount| health(amount, &demanding)),
+        ["healthy", "warning", "critical"]
+    );
     assert_eq!(health("0.01", &|ledger| ledger.close_lag_days = 1), "unknown", "1 February is still in the lag");
 }
 
@@ -283,7 +286,10 @@ fn an_account_without_a_class_goes_by_its_type_and_is_named() {
     ];
     let scene = support::scene("etl_cash_flow", bennett(), "2026-01-01", "2026-02-01", &gl, &chart);
     let mart = scene.mart();
-    assert_row(&mart[0], &[("operating_cash_flow", "7.00"), ("investing_cash_flow", "0.00"), ("financing_cash_flow", "0.00")]);
+    assert_row(
+        &mart[0],
+        &[("operating_cash_flow", "7.00"), ("investing_cash_flow", "0.00"), ("financing_cash_flow", "0.00")],
+    );
     let breakdown: serde_json::Value = serde_json::from_str(&mart[0]["non_operating_breakdown"]).unwrap();
     assert_eq!(breakdown["summary"]["other"].to_string(), "3.00");
     let said: Vec<_> = scene.findings(&[]).iter().map(ToString::to_string).collect();
@@ -316,7 +322,12 @@ fn months_before_the_first_posting_have_zeros() {
     let flow = cash_flow(bennett(), "2025-12-01", "2026-01-31", &gl);
     assert_row(
         &flow.mart()[0],
-        &[("cash_balance", "0.00"), ("operating_cash_flow", "0.00"), ("health_status", "unknown"), ("non_operating_breakdown", "{}")],
+        &[
+            ("cash_balance", "0.00"),
+            ("operating_cash_flow", "0.00"),
+            ("health_status", "unknown"),
+            ("non_operating_breakdown", "{}"),
+        ],
     );
     assert_eq!(flow.rules(), []);
     let financial = financials(bennett(), "2025-12-01", "2026-01-31", &gl);

@@ -61,7 +61,9 @@ fn check(org: Org, options: DealerOptions) {
             .as_array()
             .unwrap()
             .iter()
-            .map(|entry| format!("{} {} {} {}", entry["activity"], entry["category"], entry["amount"], entry["accounts"]))
+            .map(|entry| {
+                format!("{} {} {} {}", entry["activity"], entry["category"], entry["amount"], entry["accounts"])
+            })
             .collect();
         let expected: Vec<String> = flow
             .effects

@@ -127,8 +127,7 @@ impl Dealer {
         for row in &last_months {
             let account = chart.iter().find(|account| account.number == row.account).expect("an account of the chart");
             let of_year = |other: &&GlRow| (other.year, other.month) == (row.year, row.month);
-            let is_profit =
-                |other: &&GlRow| chart.iter().any(|a| a.number == other.account && a.is_profit_and_loss());
+            let is_profit = |other: &&GlRow| chart.iter().any(|a| a.number == other.account && a.is_profit_and_loss());
             let profit: Cents = last_months.iter().filter(of_year).filter(is_profit).map(|other| other.ytd).sum();
             let (mtd, ytd) = match row.account {
                 _ if account.is_profit_and_loss() => (-row.ytd, 0),

@@ -39,7 +39,15 @@ pub struct DealerOptions {
 impl DealerOptions {
     /// A dealer with some tens of invoices a business day, on fiscal years from November.
     pub fn new(seed: u64, from: NaiveDate, to: NaiveDate) -> Self {
-        Self { seed, from, to, fiscal_year_start_month: 11, invoices_per_day: 30, sparse_gl: true, chart: Chart::SixDigits }
+        Self {
+            seed,
+            from,
+            to,
+            fiscal_year_start_month: 11,
+            invoices_per_day: 30,
+            sparse_gl: true,
+            chart: Chart::SixDigits,
+        }
     }
 }
 
