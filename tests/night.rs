@@ -5,5 +5,6 @@ pub mod stage;
 mod crm;
 mod failures;
 mod figures;
+mod ledger;
 mod pages;
 mod secrets;

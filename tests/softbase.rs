@@ -1,5 +1,7 @@
 //! The Softbase extractor and the SQL Server connector, against the simulated server.
 
+mod ledger;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};

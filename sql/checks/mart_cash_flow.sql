@@ -2,9 +2,9 @@
 --
 -- reads: softbase_gl, softbase_chart_of_accounts
 --
--- Errors: what the ledger itself breaks (softbase_ledger_faults in sql/shared); operating, investing, financing and other
--- that are not the change in cash; a breakdown whose summary or entries disagree with the columns; a month whose cash
--- is not last month's and the change.
+-- Errors: what the ledger itself breaks (softbase_ledger_faults in sql/shared); operating, investing, financing and
+-- other that are not the change in cash; a breakdown whose summary or entries disagree with the columns; a month whose
+-- cash is not last month's and the change.
 -- Warnings: accounts that end up under other, and a closed month that moved much against what is published.
 
 with
@@ -27,8 +27,8 @@ mart_rows as (
                                                                     as summary_investing,
         (non_operating_breakdown ->> '$.summary.financing')::decimal(18, 2)
                                                                     as summary_financing,
-        unnest(coalesce((non_operating_breakdown -> '$.entries')::json[], [null::json]))
-                                                                    as entry
+        coalesce((non_operating_breakdown -> '$.entries')::json[], [])
+                                                                    as entries
 
     from mart
 
@@ -62,16 +62,40 @@ figures as (
         coalesce(other, 0)                                          as other,
         coalesce(summary_investing, 0)                              as summary_investing,
         coalesce(summary_financing, 0)                              as summary_financing,
-        sum((entry ->> '$.amount')::decimal(18, 2)) filter (where entry ->> '$.activity' = 'investing')
-                                                                    as entries_investing,
-        sum((entry ->> '$.amount')::decimal(18, 2)) filter (where entry ->> '$.activity' = 'financing')
-                                                                    as entries_financing,
-        sum((entry ->> '$.amount')::decimal(18, 2)) filter (where entry ->> '$.activity' = 'other')
-                                                                    as entries_other
+        list_filter(entries, lambda entry: entry ->> '$.activity' = 'investing')
+                                                                    as investing_entries,
+        list_filter(entries, lambda entry: entry ->> '$.activity' = 'financing')
+                                                                    as financing_entries,
+        list_filter(entries, lambda entry: entry ->> '$.activity' = 'other')
+                                                                    as other_entries
 
     from mart_rows
 
-    group by all
+),
+
+sums as (
+
+    select
+        period,
+        investing_cash_flow,
+        financing_cash_flow,
+        other,
+        summary_investing,
+        summary_financing,
+        list_reduce(
+            list_transform(investing_entries, lambda entry: (entry ->> '$.amount')::decimal(18, 2)),
+            lambda one, next: one + next, 0::decimal(18, 2)
+        )                                                           as entries_investing,
+        list_reduce(
+            list_transform(financing_entries, lambda entry: (entry ->> '$.amount')::decimal(18, 2)),
+            lambda one, next: one + next, 0::decimal(18, 2)
+        )                                                           as entries_financing,
+        list_reduce(
+            list_transform(other_entries, lambda entry: (entry ->> '$.amount')::decimal(18, 2)),
+            lambda one, next: one + next, 0::decimal(18, 2)
+        )                                                           as entries_other
+
+    from figures
 
 ),
 
@@ -99,19 +123,19 @@ breakdowns as (
         'breakdown'                                                 as rule,
         'error'                                                     as severity,
         period                                                      as period,
-        'the breakdown has investing ' || summary_investing || ' of entries ' || coalesce(entries_investing, 0)
-            || ' and financing ' || summary_financing || ' of entries ' || coalesce(entries_financing, 0)
+        'the breakdown has investing ' || summary_investing || ' of entries ' || entries_investing
+            || ' and financing ' || summary_financing || ' of entries ' || entries_financing
             || ' where the columns have ' || investing_cash_flow || ' and ' || financing_cash_flow
                                                                     as detail
 
-    from figures
+    from sums
 
     where
         summary_investing <> investing_cash_flow
-        or coalesce(entries_investing, 0) <> investing_cash_flow
+        or entries_investing <> investing_cash_flow
         or summary_financing <> financing_cash_flow
-        or coalesce(entries_financing, 0) <> financing_cash_flow
-        or coalesce(entries_other, 0) <> other
+        or entries_financing <> financing_cash_flow
+        or entries_other <> other
 
 ),
 

@@ -2,8 +2,8 @@
 --
 -- reads: softbase_gl, softbase_chart_of_accounts
 --
--- Errors: what the ledger itself breaks (softbase_ledger_faults in sql/shared); revenue less expenses is not net income;
--- assets are not liabilities and equity.
+-- Errors: what the ledger itself breaks (softbase_ledger_faults in sql/shared); revenue less expenses that is not net
+-- income; assets that are not liabilities and equity.
 -- Warnings: a margin that its column cannot hold, and a closed month that moved much against what is published.
 
 with

@@ -9,8 +9,8 @@
 -- The ledger's signs are turned so that what is earned, owed and owned by the owners is positive.
 -- Balances are the closing ones. total_equity is the equity accounts and the profit of the fiscal year so far, which
 -- the ledger keeps in the profit-and-loss accounts until the year is closed; so assets = liabilities + equity.
--- operating_cash_flow is that of mart_cash_flow: both read softbase_cash_effects in sql/shared, as softbase_ledger there
--- says which account is what.
+-- operating_cash_flow is that of mart_cash_flow: both read softbase_cash_effects in sql/shared. softbase_ledger beside
+-- it says which account is what.
 -- An account that no class matches goes by the chart's type: an unclassified liability may be equity, which the chart
 -- does not tell. A month before the first posting has zeros.
 

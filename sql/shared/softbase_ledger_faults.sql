@@ -3,10 +3,10 @@
 -- reads: softbase_gl, softbase_chart_of_accounts
 --
 -- Errors: an account that comes twice in a month, an amount that is missing, movements of a month that do not sum to
--- zero, a closed month after the first posting without any row, and cash that does not roll forward: the closing balance
--- is not that of the row before and the movement.
--- Warnings: other accounts that do not roll forward, which a wrong start of the fiscal year looks like too; accounts that
--- no class matches; rows of months that are none; and a month under way in which nothing is posted yet.
+-- zero, a closed month after the first posting without any row, and cash that does not roll forward: its closing
+-- balance is not that of the row before and the movement.
+-- Warnings: other accounts that do not roll forward, which a wrong start of the fiscal year looks like too; accounts
+-- that no class matches; rows of months that are none; and a month under way in which nothing is posted yet.
 -- Retained earnings take up a year's profit without a movement in months 1 to 12, so equity need not roll into a new
 -- fiscal year. Rows before the data start are not held against those after it.
 

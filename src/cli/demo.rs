@@ -89,7 +89,7 @@ pub fn execute(args: &DemoArgs, context: &Context) -> Outcome {
     let progress = context.progress();
     let (report, shown) = context.runtime()?.block_on(async {
         let to = super::sandbox::yesterday(context);
-        let options = WorldOptions { second_dealer: true, ..WorldOptions::new(args.seed, to, context.clock.clone()) };
+        let options = WorldOptions { ledgers: true, ..WorldOptions::new(args.seed, to, context.clock.clone()) };
         let world = World::start(options).await?;
         let config = Config::load(&world.write_config(&args.dir)?)?;
         let database = Database::connect(&config.postgres, "demo").await?;

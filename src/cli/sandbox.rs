@@ -38,7 +38,7 @@ pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
     context.runtime()?.block_on(async {
         let to = args.to.unwrap_or_else(|| yesterday(context));
         let options = WorldOptions {
-            second_dealer: true,
+            ledgers: true,
             bulk_invoices: args.invoices,
             bulk_contacts: args.contacts,
             bulk_events: args.events,

@@ -78,8 +78,8 @@ fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -
 
 /// The shared relations whose datasets a source reads.
 fn shared(source: &Source) -> impl Iterator<Item = &'static Shared> {
-    let is_read = |dataset: &&str| source.reads.iter().any(|read| read.dataset == *dataset);
-    SHARED.iter().filter(move |shared| shared.reads.iter().all(|dataset| is_read(&dataset)))
+    let is_read = move |dataset: &&str| source.reads.iter().any(|read| read.dataset == *dataset);
+    SHARED.iter().filter(move |shared| shared.reads.iter().all(is_read))
 }
 
 /// What the accounts of a ledger mean. Without a ledger the ranges are empty.

@@ -44,9 +44,9 @@ pub struct WorldOptions {
     pub from: NaiveDate,
     pub to: NaiveDate,
     pub clock: Clock,
-    /// Besides the dealer and the services company, a second dealer: another schema on the same server, a chart of seven
-    /// digits, fiscal years from January.
-    pub second_dealer: bool,
+    /// Say what the dealer's accounts mean, so that its ledger has statements, and add a second dealer: another schema on
+    /// the same server, a chart of seven digits, fiscal years from January.
+    pub ledgers: bool,
     /// Put so many invoices into the month of `to`, in place of the dealer's own: for measuring.
     pub bulk_invoices: Option<u64>,
     /// About so many contacts in the CRM, in place of the company's own: for measuring.
@@ -64,7 +64,7 @@ impl WorldOptions {
             from,
             to,
             clock,
-            second_dealer: false,
+            ledgers: false,
             bulk_invoices: None,
             bulk_contacts: None,
             bulk_events: None,
@@ -112,7 +112,7 @@ impl World {
                 tables.iter_mut().find(|table| table.name == "InvoiceReg").context("there is no register")?;
             register.rows = bulk(register, count, options.to);
         }
-        let second_dealer = options.second_dealer.then(|| dealers::second(options.seed, options.from, options.to));
+        let second_dealer = options.ledgers.then(|| dealers::second(options.seed, options.from, options.to));
         for data in second_dealer.iter().flat_map(|dealer| dealer.tables()) {
             tables.push(table(SECOND_DEALER_SCHEMA, data)?);
         }
@@ -209,7 +209,10 @@ impl World {
 
     fn config(&self) -> String {
         let port = self.softbase.addr().port();
-        let second = if self.second_dealer.is_some() { dealers::second_config(port) } else { String::new() };
+        let (ledger, second) = match self.second_dealer {
+            Some(_) => (dealers::LEDGER, dealers::second_config(port)),
+            None => ("", String::new()),
+        };
         format!(
             r#"# Points marts at its sandbox. Written anew each time the sandbox starts.
 
@@ -269,7 +272,6 @@ token_url = "{bigquery_token_url}"
 {second}"#,
             start = self.data_start,
             internal = INTERNAL_CUSTOMERS.join("\", \""),
-            ledger = dealers::LEDGER,
             server = dealers::server_config(port),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),
