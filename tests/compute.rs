@@ -1,6 +1,7 @@
 //! DuckDB compute: the macros, the marts on awkward rows, what is refused, and the audits.
 
 mod financial;
+mod fleet;
 mod macros;
 mod model;
 mod oracle;

@@ -4,5 +4,6 @@ pub mod stage;
 
 mod failures;
 mod figures;
+mod fleet;
 mod pages;
 mod secrets;

@@ -11,8 +11,8 @@ use url::{Host, Url};
 
 use super::parse::{Fault, nearest};
 use super::{
-    Basis, Config, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer,
-    SqlTls, StagingSettings, wire,
+    Basis, Config, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security, Softbase, SqlLogin,
+    SqlServer, SqlTls, StagingSettings, wire,
 };
 
 type Checked<T> = Result<T, Fault>;

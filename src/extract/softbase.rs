@@ -122,13 +122,7 @@ impl Plan {
             }
             Grain::Snapshot | Grain::Day => None,
         };
-        let select = Select {
-            schema: catalog.schema,
-            table: catalog.table,
-            items,
-            conditions: Vec::new(),
-            order,
-        };
+        let select = Select { schema: catalog.schema, table: catalog.table, items, conditions: Vec::new(), order };
         Ok(Plan { dataset, select, keys, month })
     }
 

@@ -7,7 +7,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use marts::audit::{Finding, audit};
 use marts::compute::{Compute, Inputs, Pulls, cell};
 use marts::config::{
-    Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
+    Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls,
+    StagingSettings,
 };
 use marts::datasets::{Dataset, dataset};
 use marts::jobs::job;

@@ -90,7 +90,8 @@ impl Dealer {
     fn add_revenue(&self, day: NaiveDate, rules: &FleetRules, found: &mut FleetDay) {
         let first = fiscal_year_start(day, self.options.fiscal_year_start_month);
         for date in days(first, day) {
-            if rules.data_start.is_some_and(|start| date < start) || rules.excluded_months.contains(&month_start(date)) {
+            if rules.data_start.is_some_and(|start| date < start) || rules.excluded_months.contains(&month_start(date))
+            {
                 continue;
             }
             let invoices = self.invoices_of(date).filter(|invoice| !rules.exclusions.leave_out(invoice));
@@ -137,7 +138,9 @@ impl RentalLine {
 
 impl WorkOrder {
     fn rents_on(&self, day: NaiveDate) -> bool {
-        let is_closed = self.closed.is_some_and(|at| at.date() <= day && at.date() > NaiveDate::from_ymd_opt(1990, 1, 1).expect("a date"));
+        let is_closed = self
+            .closed
+            .is_some_and(|at| at.date() <= day && at.date() > NaiveDate::from_ymd_opt(1990, 1, 1).expect("a date"));
         self.kind == "R" && !self.is_quote() && self.deleted.is_none() && self.opened.date() <= day && !is_closed
     }
 

@@ -2,8 +2,8 @@
 
 use chrono::{Days, NaiveDate, NaiveDateTime, NaiveTime};
 
-use super::invoices::{self, invoice};
 use super::fleet;
+use super::invoices::{self, invoice};
 use super::{CUSTOMERS, DealerOptions, INTERNAL_CUSTOMERS, Invoice, Oddity, WorkOrder};
 use crate::sandbox::business::Dice;
 use crate::sandbox::business::calendar::{business_day_from, days, is_business_day, month_end, month_start};
