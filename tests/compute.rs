@@ -2,6 +2,7 @@
 
 mod crm;
 mod financial;
+mod fleet;
 mod ledger;
 mod macros;
 mod model;

@@ -5,6 +5,7 @@ pub mod stage;
 mod crm;
 mod failures;
 mod figures;
+mod fleet;
 mod ledger;
 mod pages;
 mod secrets;

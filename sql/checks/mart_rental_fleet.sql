@@ -346,8 +346,8 @@ states_and_total as (
         'error'                                                                   as severity,
         mart.snapshot_date                                                        as period,
         mart.rented_units || ' rented, ' || mart.available_units || ' available, ' || mart.maintenance_units
-            || ' under maintenance and ' || coalesce(list_sum(list_transform(objects.other, lambda text: text::bigint)), 0)
-            || ' others are not ' || mart.total_units || ' units'                 as detail
+            || ' under maintenance and '
+            || coalesce(list_sum(list_transform(objects.other, lambda text: text::bigint)), 0) || ' others are not ' || mart.total_units || ' units'                 as detail
 
     from mart
 

@@ -96,6 +96,8 @@ async fn running_again_changes_nothing() {
         let rows = match mart["mart"].as_str().unwrap() {
             "mart_sales_daily" => 45,
             "mart_financial_metrics" => 14,
+            "mart_app_analytics" => 4,
+            "mart_zoom_metrics" => 3,
             _ => 1,
         };
         assert_eq!(counts, [0, 0, rows], "{mart}");
