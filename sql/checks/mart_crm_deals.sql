@@ -6,8 +6,8 @@
 -- to the counts and, but for rounding, to the values; the average is the won value over the won deals; no stage id is
 -- used by two pipelines.
 -- Warnings: a listing that HubSpot's own count does not confirm, deals listed twice, deals without a stage or in one
--- that was deleted, stages that do not say whether they are closed, foreign amounts that HubSpot has not converted, and a
--- snapshot that lost many of the deals published before it.
+-- that was deleted, stages that do not say whether they are closed, foreign amounts that HubSpot has not converted,
+-- and a snapshot that lost many of the deals published before it.
 
 with
 
