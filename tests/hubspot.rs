@@ -3,4 +3,5 @@
 mod bench;
 mod days;
 mod pages;
+mod sandbox;
 mod wire;

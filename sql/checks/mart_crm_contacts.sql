@@ -4,8 +4,8 @@
 --
 -- Errors: the eight stages come to the total, no count is negative, new in 7 days are new in 30 and all are contacts,
 -- and the total is that of the ids in the snapshot.
--- Warnings: a listing that HubSpot's own count does not confirm, contacts listed twice, stages that the account does not
--- know, contacts without a creation date, and a snapshot that lost many of the contacts published before it.
+-- Warnings: a listing that HubSpot's own count does not confirm, contacts listed twice, stages that the account does
+-- not know, contacts without a creation date, and a snapshot that lost many of the contacts published before it.
 
 with
 

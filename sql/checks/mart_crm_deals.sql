@@ -2,12 +2,12 @@
 --
 -- reads: hubspot_deals, hubspot_deal_stages
 --
--- Errors: open, won and lost come to the total, which is that of the ids in the snapshot; the stages of the JSON come to
--- the counts and, but for rounding, to the values; the average is the won value over the won deals; no stage id is used
--- by two pipelines.
--- Warnings: a listing that HubSpot's own count does not confirm, deals listed twice, deals without a stage or in one that
--- was deleted, stages that do not say whether they are closed, foreign amounts that HubSpot has not converted, and a
--- snapshot that lost many of the deals published before it.
+-- Errors: open, won and lost come to the total, which is that of the ids in the snapshot; the stages of the JSON come
+-- to the counts and, but for rounding, to the values; the average is the won value over the won deals; no stage id is
+-- used by two pipelines.
+-- Warnings: a listing that HubSpot's own count does not confirm, deals listed twice, deals without a stage or in one
+-- that was deleted, stages that do not say whether they are closed, foreign amounts that HubSpot has not converted,
+-- and a snapshot that lost many of the deals published before it.
 
 with
 

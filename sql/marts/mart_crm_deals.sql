@@ -150,7 +150,7 @@ contributions as (
 
 ),
 
--- Final: the mart's columns, in the mart's order, cast to the mart's types. First the stages, each an entry of the JSON.
+-- Final: the mart's columns, in the mart's order, cast to the mart's types. First the JSON, an entry per stage.
 
 by_stage as (
 

@@ -440,8 +440,10 @@ fn stages_that_say_too_little_or_too_much_are_reported() {
     assert_eq!(
         scene.findings(&[]).iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
-            "warning stage_without_flags 2026-01-20: stage mystery does not say whether it is closed, and its deals count as open",
-            "warning stage_without_flags 2026-01-20: stage shut is closed without a probability, and its deals count as lost",
+            "warning stage_without_flags 2026-01-20: stage mystery does not say whether it is closed, and its deals \
+             count as open",
+            "warning stage_without_flags 2026-01-20: stage shut is closed without a probability, and its deals count \
+             as lost",
         ]
     );
     // One id in two pipelines: the night is held, and nothing is counted twice.

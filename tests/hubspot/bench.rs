@@ -106,7 +106,7 @@ impl Bench {
     }
 
     pub async fn pull(&self, datasets: &[&str]) -> anyhow::Result<Vec<Landed>> {
-        let staging = Staging::new(&self.config.staging.path);
+        let staging = Staging::new(&self.config.staging.path).batch();
         let context = Context {
             config: &self.config,
             org: &self.config.orgs[0],
@@ -120,7 +120,8 @@ impl Bench {
         let day = vec![Partition::Day(self.as_of)];
         let wanted: Vec<(&'static Dataset, Vec<Partition>)> =
             datasets.iter().map(|name| (dataset(name).unwrap(), day.clone())).collect();
-        sendable(hubspot::pull(&context, &wanted)).await
+        sendable(hubspot::pull(&context, &wanted)).await?;
+        staging.commit()
     }
 
     /// The error of a pull as one line. It tells no secret, and leaves nothing behind.

@@ -64,7 +64,9 @@ async fn recorded_contacts_without_the_property_that_was_asked_are_refused() {
     // Recorded with HubSpot's default properties: lifecyclestage is not among them, which must not read as "no stage".
     let bench = self::bench(&[(CONTACTS_PAGE, recorded("mock_contacts_data.json"))]).await;
     let line = bench.refusal(&[CONTACTS]).await;
-    assert!(line.ends_with("no contact has the property lifecyclestage, which was asked for: it is not there, or the token may not read it"), "{line}");
+    let said = "no contact has the property lifecyclestage, which was asked for: it is not there, or the token may not \
+        read it";
+    assert!(line.ends_with(said), "{line}");
 
     let with = |stage: Value| {
         changed("mock_contacts_data.json", move |record| record["properties"]["lifecyclestage"] = stage.clone())
@@ -92,8 +94,8 @@ async fn recorded_contacts_without_the_property_that_was_asked_are_refused() {
 async fn fields_that_are_unknown_missing_null_or_retyped_give_what_is_documented() {
     let one = |change: fn(&mut Value)| changed("mock_deals_data.json", change);
     let landed_as = async |body: String, column: &'static str| {
-        let landed = bench(&[(DEALS_PAGE, body)]).await.pull(&[DEALS]).await.unwrap();
-        rows(&landed[0])[0][column].clone()
+        let bench = bench(&[(DEALS_PAGE, body)]).await;
+        rows(&bench.pull(&[DEALS]).await.unwrap()[0])[0][column].clone()
     };
     let set = |name: &'static str, value: Value| {
         changed("mock_deals_data.json", move |record| record["properties"][name] = value.clone())
@@ -162,8 +164,8 @@ async fn stages_and_options_are_read_as_they_are_spelt() {
         (json!({ "ticketState": "OPEN" }), "∅", "∅"),
         (Value::Null, "∅", "∅"),
     ] {
-        let landed = bench(&[(STAGES_PAGE, pipelines(metadata))]).await.pull(&[STAGES]).await.unwrap();
-        let row = &rows(&landed[0])[0];
+        let bench = bench(&[(STAGES_PAGE, pipelines(metadata))]).await;
+        let row = rows(&bench.pull(&[STAGES]).await.unwrap()[0]).swap_remove(0);
         assert_eq!((row["is_closed"].as_str(), row["probability"].as_str()), (is_closed, probability));
         assert_eq!((row["pipeline_label"].as_str(), row["stage_label"].as_str()), ("Sales", "Won"));
     }

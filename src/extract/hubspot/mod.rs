@@ -25,12 +25,16 @@ use record::List;
 use rows::Seen;
 use saved::Saved;
 
-/// Pulls the wanted snapshots. Nothing is committed before all of them are complete.
+/// Pulls the wanted snapshots.
 ///
 /// # Errors
 /// Any failure of any request, an answer that is none, a cursor that leads back, an empty listing where HubSpot counts
 /// records.
 pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partition>)]) -> Result<Vec<Landed>> {
+    if wanted.iter().all(|(_, partitions)| partitions.is_empty()) {
+        // Earlier days come from staging, which takes no token.
+        return Ok(Vec::new());
+    }
     let mut source = match &context.pages {
         Some(folder) => Source::Saved(Saved::new(folder)),
         None => {
@@ -38,7 +42,7 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
             Source::Live(Box::new(Client::new(context, settings)?))
         }
     };
-    let mut done = Vec::new();
+    let mut pulled = Vec::new();
     for (dataset, partitions) in wanted {
         for partition in partitions {
             let pulling = || format!("pulling {} {partition}", dataset.name);
@@ -49,17 +53,12 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
                 context.as_of
             );
             let landing = source.snapshot(context, dataset, *partition).await.with_context(pulling)?;
-            done.push((*dataset, *partition, landing));
+            let rows = landing.rows();
+            pulled.push(landing.finish().with_context(pulling)?);
+            (context.progress)(dataset.name, Some(*partition), rows);
         }
     }
-    done.into_iter()
-        .map(|(dataset, partition, landing)| {
-            let rows = landing.rows();
-            let landed = landing.finish()?;
-            (context.progress)(dataset.name, Some(partition), rows);
-            Ok(landed)
-        })
-        .collect()
+    Ok(pulled)
 }
 
 /// Where answers come from.

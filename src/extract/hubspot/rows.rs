@@ -41,24 +41,17 @@ impl Seen {
     }
 
     fn push_record(&mut self, landing: &mut Landing, page: i64, id: &str, record: &Json) -> Result<()> {
-        let properties = match record.get("properties") {
-            Some(Json::Object(properties)) => properties,
-            _ => bail!("it has no properties"),
-        };
+        let Some(Json::Object(properties)) = record.get("properties") else { bail!("it has no properties") };
         self.missing.retain(|name| !properties.contains_key(*name));
-        let member = |name: &'static str| text(record.get(name)).context(name);
         let property = |name: &'static str| text(properties.get(name)).context(name);
         let amount = |name: &'static str| decimal(properties.get(name)).context(name);
-        let at = |from: &Map<String, Json>, name: &'static str| {
-            let instant = instant(from.get(name)).context(name)?;
+        let at = |from: Option<&Json>, name: &'static str| {
+            let instant = instant(from).context(name)?;
             anyhow::Ok(instant.filter(|instant| self.is_plausible(*instant)))
         };
-        let record_at = |name: &'static str| match member(name)? {
-            Some(_) => anyhow::Ok(instant(record.get(name)).context(name)?.filter(|at| self.is_plausible(*at))),
-            None => Ok(None),
-        };
-        let (created_at, record_created_at) = (at(properties, "createdate")?, record_at("createdAt")?);
-        let updated_at = record_at("updatedAt")?;
+        let created_at = at(properties.get("createdate"), "createdate")?;
+        let record_created_at = at(record.get("createdAt"), "createdAt")?;
+        let updated_at = at(record.get("updatedAt"), "updatedAt")?;
         // Listings of what is not archived may leave the mark out.
         let is_archived = flag(record.get("archived")).context("archived")?.unwrap_or(false);
         match self.object {
@@ -71,15 +64,14 @@ impl Seen {
                         lifecycle_stage.as_deref().into(),
                         created_at.into(),
                         record_created_at.into(),
-                        at(properties, "lastmodifieddate")?.or(updated_at).into(),
+                        at(properties.get("lastmodifieddate"), "lastmodifieddate")?.or(updated_at).into(),
                         Value::Bool(is_archived),
                     ],
                 )
             }
             Object::Deals => {
-                let names = ["pipeline", "dealstage", "deal_currency_code"].map(property);
-                let [pipeline, stage, currency] = names;
-                let (pipeline, stage, currency) = (pipeline?, stage?, currency?);
+                let (pipeline, stage) = (property("pipeline")?, property("dealstage")?);
+                let currency = property("deal_currency_code")?;
                 landing.push(
                     Some(page),
                     &[
@@ -91,8 +83,8 @@ impl Seen {
                         currency.as_deref().into(),
                         created_at.into(),
                         record_created_at.into(),
-                        at(properties, "closedate")?.into(),
-                        at(properties, "hs_lastmodifieddate")?.or(updated_at).into(),
+                        at(properties.get("closedate"), "closedate")?.into(),
+                        at(properties.get("hs_lastmodifieddate"), "hs_lastmodifieddate")?.or(updated_at).into(),
                         Value::Bool(is_archived),
                     ],
                 )
