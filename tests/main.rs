@@ -9,3 +9,4 @@ mod postgres;
 mod quickbooks;
 mod softbase;
 mod tds;
+mod zoom;

@@ -6,3 +6,4 @@ mod failures;
 mod figures;
 mod pages;
 mod secrets;
+mod zoom;
