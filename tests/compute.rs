@@ -9,3 +9,4 @@ mod refusals;
 mod sales;
 mod sql_folder;
 mod support;
+mod zoom;

@@ -230,8 +230,7 @@ pub struct Zoom {
 
 impl Zoom {
     /// What makes a call connected, unless the configuration says otherwise.
-    pub const CONNECTED: [&str; 6] =
-        ["answered", "accepted", "picked_up", "connected", "call_connected", "succeeded"];
+    pub const CONNECTED: [&str; 6] = ["answered", "accepted", "picked_up", "connected", "call_connected", "succeeded"];
     /// What makes an unconnected inbound call missed, unless the configuration says otherwise.
     pub const MISSED: [&str; 5] = ["missed", "no_answer", "ring_timeout", "abandoned", "busy"];
 }

@@ -70,7 +70,12 @@ const COUNT_COLUMNS: &[Column] = &[
     required("status", Kind::Text, "the status asked for", "Status, or all for call queues; part of the key."),
     required("is_available", Kind::Bool, "the answer", "Whether the account has what was asked for."),
     column("code", Kind::Int, "code", "Zoom's reason where the account has not."),
-    column("records", Kind::Int, "the list", "Distinct entries not counted under an earlier status; null when unknown."),
+    column(
+        "records",
+        Kind::Int,
+        "the list",
+        "Distinct entries not counted under an earlier status; null when unknown.",
+    ),
     column("created_later", Kind::Int, "user_created_at", "Those of them created after the end of the day."),
     column("announced", Kind::Int, "total_records", "Entries that Zoom announced."),
     column("received", Kind::Int, "the list", "Entries that it gave."),

@@ -49,7 +49,7 @@ pub fn org() -> Org {
         excluded_months: Vec::new(),
         softbase: Some(softbase()),
         quickbooks: None,
-            zoom: None,
+        zoom: None,
     }
 }
 
@@ -61,6 +61,7 @@ pub enum Cell {
     Amount(Decimal),
     Bool(bool),
     Day(NaiveDate),
+    At(DateTime<Utc>),
     Null,
 }
 
@@ -74,6 +75,7 @@ impl Cell {
             }
             Cell::Bool(bool) => Value::Bool(*bool),
             Cell::Day(day) => Value::Date(*day),
+            Cell::At(at) => Value::Timestamp(*at),
             Cell::Null => Value::Null,
         }
     }
@@ -102,6 +104,10 @@ impl Row {
     }
     pub fn day(mut self, name: &'static str, value: &str) -> Self {
         self.0.insert(name, Cell::Day(day(value)));
+        self
+    }
+    pub fn at(mut self, name: &'static str, value: &str) -> Self {
+        self.0.insert(name, Cell::At(value.parse().unwrap()));
         self
     }
     pub fn null(mut self, name: &'static str) -> Self {

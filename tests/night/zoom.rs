@@ -76,9 +76,8 @@ async fn the_sum_of_thirty_rows_is_the_total_of_thirty_days() {
         let days = first.iter_days().take(30).map(|date| of(&stage.world.zoom_account.calls_of(date)));
         days.sum::<i64>().to_string()
     };
-    let sums = stage.rows(
-        "select count(*), sum(total_calls), sum(missed_calls), sum(inbound_calls) from mart_zoom_metrics",
-    );
+    let sums =
+        stage.rows("select count(*), sum(total_calls), sum(missed_calls), sum(inbound_calls) from mart_zoom_metrics");
     let expected =
         ["30".to_owned(), total(|day| day.inbound + day.outbound), total(|day| day.missed), total(|day| day.inbound)];
     assert_eq!(sums, [expected]);
@@ -118,9 +117,11 @@ async fn what_the_account_does_not_have_is_null_and_said_once() {
     let stage = Stage::start().await;
     let phone = "Zoom Phone has not been enabled for this account.";
     let reports = "This API is only available for paid accounts.";
-    let plan = FaultPlan::new()
-        .on("GET */phone/*", .., Fault::reply(error(400, 2031, phone)))
-        .on("GET */report/*", .., Fault::reply(error(400, 200, reports)));
+    let plan = FaultPlan::new().on("GET */phone/*", .., Fault::reply(error(400, 2031, phone))).on(
+        "GET */report/*",
+        ..,
+        Fault::reply(error(400, 200, reports)),
+    );
     stage.world.zoom.set_faults(plan);
     let (table, _) = stage.night(&[JOB], 0);
     assert_eq!(table.matches("not_available").count(), 1, "{table}");
@@ -179,7 +180,8 @@ async fn published_examples_give_what_is_read_off_them() {
     file("phone_call_history.json", "zoom_call_legs/2021-10-08.json");
     fs::create_dir_all(pages.join("zoom_daily_report")).unwrap();
     let report = fs::read_to_string(fixtures.join("report_daily.json")).unwrap();
-    let report = report.replace("2022-03-01", "2021-10-08").replace("2022", "2021").replace("\"month\": 3", "\"month\": 10");
+    let report =
+        report.replace("2022-03-01", "2021-10-08").replace("2022", "2021").replace("\"month\": 3", "\"month\": 10");
     fs::write(pages.join("zoom_daily_report/2021-10.json"), report).unwrap();
     let empty = "{\"users\": [], \"total_records\": 0}";
     for status in ["inactive", "pending"] {
@@ -191,14 +193,23 @@ async fn published_examples_give_what_is_read_off_them() {
         fs::write(pages.join(format!("zoom_counts/all-phone_users-{status}.json")), empty).unwrap();
     }
     file("phone_call_queues.json", "zoom_counts/all-call_queues-all.json");
-    let arguments = ["run", JOB, "--pages", pages.to_str().unwrap(), "--as-of", "2021-10-08", "--from", "2021-10-08", "--to", "2021-10-08"];
+    let arguments = [
+        "run",
+        JOB,
+        "--pages",
+        pages.to_str().unwrap(),
+        "--as-of",
+        "2021-10-08",
+        "--from",
+        "2021-10-08",
+        "--to",
+        "2021-10-08",
+    ];
     let (table, _) = stage.ends(&arguments, 0);
     // One of 54 announced legs was saved, one of 8482 users, one of 45 phone users.
     assert!(table.contains("incomplete") && table.contains("8482"), "{table}");
     // One call of 20 seconds, counted once although it is there under two names: no minute, a third of one on average.
-    let expected = [
-        "2021-10-08", "1", "1", "2", "34", "4", "17.00", "1", "1", "0", "0", "0", "0.33", "1", "zoom",
-    ];
+    let expected = ["2021-10-08", "1", "1", "2", "34", "4", "17.00", "1", "1", "0", "0", "0", "0.33", "1", "zoom"];
     assert_eq!(stage.rows(MART), [expected]);
     assert!(stage.world.zoom.log().is_empty(), "nobody was asked");
 

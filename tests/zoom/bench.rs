@@ -110,7 +110,7 @@ impl Bench {
     }
 
     pub async fn pull(&self, datasets: &[&str], days: &[&str]) -> anyhow::Result<Vec<Landed>> {
-        let staging = Staging::new(&self.config.staging.path);
+        let staging = Staging::new(&self.config.staging.path).batch();
         let context = Context {
             config: &self.config,
             org: &self.config.orgs[0],
@@ -124,14 +124,17 @@ impl Bench {
         let days: Vec<NaiveDate> = days.iter().map(|text| day(text)).collect();
         let wanted = datasets.iter().map(|name| {
             let partitions = match *name {
-                REPORT => days.iter().map(|day| Partition::month_of(*day)).collect::<BTreeSet<_>>().into_iter().collect(),
+                REPORT => {
+                    days.iter().map(|day| Partition::month_of(*day)).collect::<BTreeSet<_>>().into_iter().collect()
+                }
                 COUNTS => vec![Partition::Day(self.as_of)],
                 _ => days.iter().map(|day| Partition::Day(*day)).collect(),
             };
             (dataset(name).unwrap(), partitions)
         });
         let wanted: Vec<(&'static Dataset, Vec<Partition>)> = wanted.collect();
-        sendable(zoom::pull(&context, &wanted)).await
+        sendable(zoom::pull(&context, &wanted)).await?;
+        staging.commit()
     }
 
     /// What a night pulls: three days.

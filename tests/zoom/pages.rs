@@ -36,8 +36,7 @@ fn columns(row: &Row, names: &[&str]) -> Vec<String> {
     names.iter().map(|name| row[*name].clone()).collect()
 }
 
-const LEG: [&str; 8] =
-    ["leg_id", "call_id", "direction", "started_at", "answered_at", "ended_at", "seconds", "result"];
+const LEG: [&str; 8] = ["leg_id", "call_id", "direction", "started_at", "answered_at", "ended_at", "seconds", "result"];
 
 #[tokio::test]
 async fn a_published_page_of_call_history_is_one_leg_though_it_is_there_under_two_names() {
@@ -156,7 +155,8 @@ async fn the_daily_report_is_read_as_published() {
 #[tokio::test]
 async fn nobody_is_in_what_is_staged() {
     let empty = json!({ "users": [], "total_records": 0, "next_page_token": "" });
-    let (users, phone, queues) = (example("users.json"), example("phone_users.json"), example("phone_call_queues.json"));
+    let (users, phone, queues) =
+        (example("users.json"), example("phone_users.json"), example("phone_call_queues.json"));
     let (calls, report) = (example("phone_call_history.json"), example("report_daily.json"));
     let bench = saved(&[
         ("zoom_call_legs/all.json", &calls),
@@ -174,7 +174,9 @@ async fn nobody_is_in_what_is_staged() {
     let counts = rows(pull_of(&landed, COUNTS, "2021-10-08"));
     let counted: Vec<_> = counts
         .iter()
-        .map(|row| columns(row, &["list_name", "status", "records", "created_later", "announced", "received"]).join(" "))
+        .map(|row| {
+            columns(row, &["list_name", "status", "records", "created_later", "announced", "received"]).join(" ")
+        })
         .collect();
     let expected = [
         "users active 1 0 8482 1",
@@ -195,8 +197,22 @@ async fn nobody_is_in_what_is_staged() {
     }
     let everything = texts.join("\n");
     for personal in [
-        "Jill", "jchill", "@", "+1", "14232058798", "Caller", "Callee", "101229", "APITA", "ApiTA", "web-api1",
-        "6589310093", "HqDyI037Qjili1kNsSIrIg", "ATu63--9TjudZetpf4UuQg", "1000001036", "cost-center1",
+        "Jill",
+        "jchill",
+        "@",
+        "+1",
+        "14232058798",
+        "Caller",
+        "Callee",
+        "101229",
+        "APITA",
+        "ApiTA",
+        "web-api1",
+        "6589310093",
+        "HqDyI037Qjili1kNsSIrIg",
+        "ATu63--9TjudZetpf4UuQg",
+        "1000001036",
+        "cost-center1",
     ] {
         assert!(!everything.contains(personal), "{personal} is staged");
     }

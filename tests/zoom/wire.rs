@@ -44,7 +44,10 @@ async fn a_night_lands_what_the_account_says() {
     let report = rows(pull_of(&landed, REPORT, "2026-01"));
     for row in &report {
         let meetings = bench.account.meetings_of(day(&row["report_date"]));
-        assert_eq!([&row["meetings"], &row["meeting_minutes"]], [&meetings.meetings.to_string(), &meetings.minutes.to_string()]);
+        assert_eq!(
+            [&row["meetings"], &row["meeting_minutes"]],
+            [&meetings.meetings.to_string(), &meetings.minutes.to_string()]
+        );
     }
     let counts = rows(pull_of(&landed, COUNTS, "2026-01-20"));
     let number = |row: &Row, name: &str| row[name].parse::<usize>().unwrap();
@@ -63,7 +66,8 @@ async fn a_night_lands_what_the_account_says() {
 async fn calls_are_asked_by_local_days_and_instants() {
     let bench = Bench::new().await;
     bench.pull(&[CALLS], &["2025-11-02", "2025-11-03"]).await.unwrap();
-    let asked: Vec<String> = bench.asked().iter().map(|url| url.split("&time_type").next().unwrap().to_owned()).collect();
+    let asked: Vec<String> =
+        bench.asked().iter().map(|url| url.split("&time_type").next().unwrap().to_owned()).collect();
     let window = |from: &str, to: &str| {
         format!("/v2/phone/call_history?from={}&to={}", from.replace(':', "%3A"), to.replace(':', "%3A"))
     };
@@ -93,7 +97,9 @@ async fn pages_that_overlap_and_either_name_give_the_same_legs() {
         let landed = bench.night().await.unwrap();
         let found = rows(pull_of(&landed, CALLS, "2026-01-20"));
         let plain = |rows: &[Row]| -> Vec<Row> {
-            let without = |row: &Row| row.iter().filter(|(name, _)| *name != "page").map(|(n, v)| (n.clone(), v.clone())).collect();
+            let without = |row: &Row| {
+                row.iter().filter(|(name, _)| *name != "page").map(|(n, v)| (n.clone(), v.clone())).collect()
+            };
             rows.iter().map(without).collect()
         };
         assert_eq!(plain(&found), plain(&expected));
@@ -140,7 +146,10 @@ async fn a_token_that_dies_is_renewed_once() {
     assert_eq!(bench.tokens(), 2);
     let bench = Bench::with_faults(FaultPlan::new().on(API, .., Fault::reply(dead()))).await;
     let said = bench.refusal().await;
-    assert!(said.contains("401 Unauthorized: Zoom says 124: Invalid access token., with a renewed access token too"), "{said}");
+    assert!(
+        said.contains("401 Unauthorized: Zoom says 124: Invalid access token., with a renewed access token too"),
+        "{said}"
+    );
     assert_eq!(bench.tokens(), 2);
 }
 
@@ -164,14 +173,26 @@ async fn every_bad_day_is_one_clear_line_and_leaves_nothing() {
         ),
         (history(Reply::json(429, "{}").with("X-RateLimit-Type", "Daily-limit")), "after midnight UTC"),
         (history(Reply::json(502, "<html>bad gateway</html>")), "502 Bad Gateway, gave up after 3 tries"),
-        (history(Reply::json(400, document("validation_300.json"))), "300: Validation Failed.; user_id: Invalid field."),
+        (
+            history(Reply::json(400, document("validation_300.json"))),
+            "300: Validation Failed.; user_id: Invalid field.",
+        ),
         (history(error(404, 2300, "This API endpoint is not recognized.")), "404 Not Found: Zoom says 2300"),
         (history(error(200, 300, "Validation Failed.")), "Zoom says 300: Validation Failed."),
-        (history(error(400, 4711, "Invalid access token, does not contain scopes:[phone_call_log:read:admin, phone:read:admin].")),
-            "lacks the scope phone_call_log:read:admin, phone:read:admin: add it"),
+        (
+            history(error(
+                400,
+                4711,
+                "Invalid access token, does not contain scopes:[phone_call_log:read:admin, phone:read:admin].",
+            )),
+            "lacks the scope phone_call_log:read:admin, phone:read:admin: add it",
+        ),
         (role, "the app may not read this; it needs the scope phone:read:list_call_logs:admin"),
         (history(user), "404 Not Found: Zoom says 1001"),
-        (FaultPlan::new().on("GET */phone/users", .., Fault::reply(error(400, 124, site))), "400 Bad Request: Zoom says 124: You do not"),
+        (
+            FaultPlan::new().on("GET */phone/users", .., Fault::reply(error(400, 124, site))),
+            "400 Bad Request: Zoom says 124: You do not",
+        ),
         (history(Reply::json(200, "[]")), "200 OK with JSON that is no object"),
         (history(Reply::json(200, "{}")), "the answer has no member call_history or call_logs or call_log"),
         (every(Fault::CutBody(20)), "gave up after 3 tries"),
@@ -185,7 +206,11 @@ async fn every_bad_day_is_one_clear_line_and_leaves_nothing() {
             "there is no active user",
         ),
         (
-            FaultPlan::new().on("GET */report/daily", .., Fault::reply(Reply::json(200, "{\"year\": 2025, \"month\": 12, \"dates\": []}"))),
+            FaultPlan::new().on(
+                "GET */report/daily",
+                ..,
+                Fault::reply(Reply::json(200, "{\"year\": 2025, \"month\": 12, \"dates\": []}")),
+            ),
             "Zoom answered another question: year is 2025 where 2026 was asked",
         ),
         (
@@ -196,10 +221,22 @@ async fn every_bad_day_is_one_clear_line_and_leaves_nothing() {
             history(Reply::json(200, "{\"call_history\": [], \"next_page_token\": \"x\"}")),
             "a page without records says that more follow",
         ),
-        (FaultPlan::new().on("POST *", .., Fault::reply(Reply::json(401, "{\"reason\": \"x\", \"error\": \"invalid_client\"}"))),
-            "invalid_client: the client id or the client secret is wrong"),
-        (FaultPlan::new().on("POST *", .., Fault::reply(Reply::json(400, "{\"code\": 4717, \"message\": \"x\"}"))), "the app is disabled"),
-        (FaultPlan::new().on("POST *", .., Fault::reply(Reply::json(200, "{\"access\": 1}"))), "something else than a token"),
+        (
+            FaultPlan::new().on(
+                "POST *",
+                ..,
+                Fault::reply(Reply::json(401, "{\"reason\": \"x\", \"error\": \"invalid_client\"}")),
+            ),
+            "invalid_client: the client id or the client secret is wrong",
+        ),
+        (
+            FaultPlan::new().on("POST *", .., Fault::reply(Reply::json(400, "{\"code\": 4717, \"message\": \"x\"}"))),
+            "the app is disabled",
+        ),
+        (
+            FaultPlan::new().on("POST *", .., Fault::reply(Reply::json(200, "{\"access\": 1}"))),
+            "something else than a token",
+        ),
     ];
     for (faults, said) in bad_days {
         let bench = Bench::with_faults(faults).await;
@@ -243,7 +280,10 @@ async fn a_page_token_that_dies_sends_back_to_the_start_of_its_list() {
     })
     .await;
     let line = bench.refusal().await;
-    assert!(line.ends_with("the page token died 3 times before the list was read: Zoom lets it live 15 minutes"), "{line}");
+    assert!(
+        line.ends_with("the page token died 3 times before the list was read: Zoom lets it live 15 minutes"),
+        "{line}"
+    );
     let bench = Bench::with_faults(FaultPlan::new().on(HISTORY, .., dead())).await;
     let line = bench.refusal().await;
     assert!(line.contains("Zoom speaks of a page token where none was sent"), "{line}");
@@ -253,7 +293,8 @@ async fn a_page_token_that_dies_sends_back_to_the_start_of_its_list() {
 async fn a_page_token_that_comes_twice_stops_the_pull() {
     let leg = json!({ "call_history_uuid": "1", "start_time": "2026-01-18T12:00:00Z" });
     let page = json!({ "call_history": [leg], "next_page_token": "again" });
-    let bench = Bench::with_faults(FaultPlan::new().on(HISTORY, .., Fault::reply(Reply::json(200, page.to_string())))).await;
+    let bench =
+        Bench::with_faults(FaultPlan::new().on(HISTORY, .., Fault::reply(Reply::json(200, page.to_string())))).await;
     let line = bench.refusal().await;
     assert!(line.ends_with("Zoom gave the same page token twice"), "{line}");
 }
@@ -310,14 +351,8 @@ async fn what_the_account_lacks_is_landed_as_such() {
     // A scope that is missing is another thing.
     let bench = Bench::start(|options| options.lacking_scopes = vec!["phone:read:list_users:admin"]).await;
     let line = bench.refusal().await;
-    assert!(line.contains("pulling zoom_counts 2026-01-20") && line.contains("the scope phone:read:list_users:admin"), "{line}");
-}
-
-#[tokio::test]
-async fn an_hour_long_pull_renews_its_token_before_it_ends() {
-    let bench = Bench::new().await;
-    bench.night().await.unwrap();
-    bench.clock.advance(chrono::Duration::minutes(56));
-    bench.night().await.unwrap();
-    assert_eq!(bench.tokens(), 2, "a run asks for its own");
+    assert!(
+        line.contains("pulling zoom_counts 2026-01-20") && line.contains("the scope phone:read:list_users:admin"),
+        "{line}"
+    );
 }

@@ -175,7 +175,8 @@ fn day(context: &Context<'_>, date: NaiveDate, windows: Vec<Arc<Listing<Leg>>>) 
         let first = began.entry(&leg.call_id).or_insert(leg.started_at);
         *first = leg.started_at.min(*first);
     }
-    let (from, to) = (day_starts_at(date, context.org.timezone)?, day_starts_at(date + Days::new(1), context.org.timezone)?);
+    let (from, to) =
+        (day_starts_at(date, context.org.timezone)?, day_starts_at(date + Days::new(1), context.org.timezone)?);
     let of_day = |leg: &Leg| (from..to).contains(&began[leg.call_id.as_str()].naive_utc());
     let mut legs: Vec<(i64, Leg)> =
         legs.values().filter(|(_, leg)| of_day(leg)).map(|(page, leg)| (*page, (*leg).clone())).collect();

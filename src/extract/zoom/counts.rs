@@ -93,7 +93,8 @@ pub(super) async fn fetch(
             }
             let stem = format!("{list}-{status}");
             let stems = vec![format!("{day}-{stem}"), format!("all-{stem}")];
-            let listing = client.list(&Ask { endpoint, params, dataset: COUNTS, stems, may_lack: false }, entry).await?;
+            let listing =
+                client.list(&Ask { endpoint, params, dataset: COUNTS, stems, may_lack: false }, entry).await?;
             ensure!(
                 (list, *status) != ("users", "active") || !listing.records.is_empty(),
                 "GET users: there is no active user, not even the one that the app belongs to"
@@ -106,12 +107,13 @@ pub(super) async fn fetch(
                     created_later += i64::from(entry.created_at.is_some_and(|at| at >= ends_at));
                 }
             }
-            let Outcome::Read { .. } = listing.outcome else {
-                counted.push(Counted { list, status, outcome: listing.outcome, records, created_later, pages: listing.pages });
+            let is_available = listing.outcome.is_available();
+            let (outcome, pages) = (listing.outcome, listing.pages);
+            counted.push(Counted { list, status, outcome, records, created_later, pages });
+            if !is_available {
                 // What the account does not have, it has in no status.
                 break;
-            };
-            counted.push(Counted { list, status, outcome: listing.outcome, records, created_later, pages: listing.pages });
+            }
         }
     }
     Ok(Counts::Taken(counted))
@@ -137,16 +139,8 @@ pub(super) fn land(context: &Context<'_>, day: NaiveDate, counts: Counts) -> Res
         let [is_available, code, announced, received] = list.outcome.values();
         let known = |count: i64| if list.outcome.is_available() { Value::Int(count) } else { Value::Null };
         let (records, later) = (known(list.records), known(list.created_later));
-        let row = [
-            Value::Text(list.list),
-            Value::Text(list.status),
-            is_available,
-            code,
-            records,
-            later,
-            announced,
-            received,
-        ];
+        let row =
+            [Value::Text(list.list), Value::Text(list.status), is_available, code, records, later, announced, received];
         landing.push(Some(page), &row)?;
     }
     finish(context, landing, COUNTS, Partition::Day(day))

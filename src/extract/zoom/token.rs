@@ -120,7 +120,9 @@ fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
         (Some("invalid_client"), _) => Verdict::Fail(format!(
             "{line}: invalid_client: the client id or the client secret is wrong, or was replaced"
         )),
-        (_, Some(4717)) => Verdict::Fail(format!("{line}: 4717: the app is disabled: activate it on marketplace.zoom.us")),
+        (_, Some(4717)) => {
+            Verdict::Fail(format!("{line}: 4717: the app is disabled: activate it on marketplace.zoom.us"))
+        }
         (Some("invalid_request"), _) => Verdict::Fail(format!("{line}: invalid_request: the account id is wrong")),
         (Some(error), _) if is_word(error) => Verdict::Fail(format!("{line}: {error}")),
         (_, Some(code)) => Verdict::Fail(format!("{line}: Zoom says {code}")),

@@ -3,8 +3,8 @@
 //! Shapes follow Zoom's published OpenAPI files and its pages on errors and rate limits. Where accounts differ, the
 //! choice is an option. A request or a parameter that is not known is an error, never an empty answer.
 
-mod lists;
 mod limits;
+mod lists;
 mod tokens;
 
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc};
 
-use super::people::{id, name};
 use super::ZoomOptions;
+use super::people::{id, name};
 use crate::sandbox::business::{Dice, calendar};
 
 const CALLS: u8 = 101;
@@ -83,12 +83,29 @@ impl Story<'_> {
         }
     }
 
-    fn leg(&mut self, direction: Option<&'static str>, start: DateTime<Utc>, seconds: i64, result: Option<&'static str>) {
+    fn leg(
+        &mut self,
+        direction: Option<&'static str>,
+        start: DateTime<Utc>,
+        seconds: i64,
+        result: Option<&'static str>,
+    ) {
         let (caller, callee) = (self.person(), self.person());
         let uuid = format!("{}-{:012x}-{}", self.stem, self.dice.roll(0, 0xffff_ffff_ffff), self.legs.len());
         let end = start + TimeDelta::seconds(seconds);
         let connect_type = self.connect_type;
-        self.legs.push(Leg { uuid, direction, start, answer: None, end, seconds, result, connect_type, caller, callee });
+        self.legs.push(Leg {
+            uuid,
+            direction,
+            start,
+            answer: None,
+            end,
+            seconds,
+            result,
+            connect_type,
+            caller,
+            callee,
+        });
     }
 
     /// Rings without an answer: Zoom gives the seconds it rang.
@@ -127,7 +144,11 @@ fn call(options: &ZoomOptions, date: NaiveDate, number: i64, dice: &mut Dice) ->
     let at = date.and_time(NaiveTime::MIN) + TimeDelta::seconds(second);
     // An hour that the clock skips is the one before it.
     let local = options.timezone.from_local_datetime(&at).latest();
-    let start = local.unwrap_or_else(|| (options.timezone.from_local_datetime(&(at - TimeDelta::hours(1)))).latest().expect("one hour is skipped at most"));
+    let start = local.unwrap_or_else(|| {
+        (options.timezone.from_local_datetime(&(at - TimeDelta::hours(1))))
+            .latest()
+            .expect("one hour is skipped at most")
+    });
     let start = start.with_timezone(&Utc);
     let id = format!("7{:018}", dice.roll(0, 999_999_999_999_999_999));
     let stem = format!("{}-{}", start.format("%Y%m%d"), &id[8..]);

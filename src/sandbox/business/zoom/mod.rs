@@ -77,7 +77,8 @@ impl ZoomAccount {
     pub fn generate(options: ZoomOptions) -> Self {
         let days = calendar::days(options.from - Days::new(1), options.to + Days::new(1));
         let calls = days.flat_map(|date| calls::of_day(&options, date)).collect();
-        let meetings = calendar::days(options.from, options.to).filter_map(|date| Some((date, meetings(&options, date)?)));
+        let meetings =
+            calendar::days(options.from, options.to).filter_map(|date| Some((date, meetings(&options, date)?)));
         let meetings = meetings.collect();
         let (users, phone_users, queues) = people::all(&options);
         Self { options, calls, meetings, users, phone_users, queues }
