@@ -12,3 +12,4 @@ mod refusals;
 mod sales;
 mod sql_folder;
 pub mod support;
+mod zoom;

@@ -11,3 +11,4 @@ mod postgres;
 mod quickbooks;
 mod softbase;
 mod tds;
+mod zoom;

@@ -9,3 +9,4 @@ mod fleet;
 mod ledger;
 mod pages;
 mod secrets;
+mod zoom;

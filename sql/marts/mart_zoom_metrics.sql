@@ -71,8 +71,9 @@ coverage as (
 
     select
         covered_date,
-        bool_and(is_available) filter (where part = 'calls')                      as has_calls,
-        bool_and(is_available) filter (where part = 'daily_report')               as has_report
+        coalesce(bool_and(is_available) filter (where part = 'calls'), false)     as has_calls,
+        coalesce(bool_and(is_available) filter (where part = 'daily_report'), false)
+                                                                                  as has_report
 
     from zoom_coverage
 

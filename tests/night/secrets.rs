@@ -40,12 +40,15 @@ async fn no_secret_is_found_in_anything_that_is_written() {
     let mut secrets: BTreeSet<String> = BTreeSet::from(["planted-wrong-password".into()]);
     for path in files(&stage.folder.path().join("secrets")) {
         // The client's id is no secret, and a database's URL is looked for by its password.
-        if !path.ends_with("quickbooks-client-id") && !path.ends_with("postgres-url") {
+        if !path.ends_with("quickbooks-client-id")
+            && !path.ends_with("zoom-client-id")
+            && !path.ends_with("postgres-url")
+        {
             secrets.insert(std::fs::read_to_string(path).unwrap());
         }
     }
     // What went over the wire: access tokens, and refresh tokens old and new.
-    for request in stage.world.quickbooks.log() {
+    for request in stage.world.quickbooks.log().into_iter().chain(stage.world.zoom.log()) {
         let authorization = request.request.header("authorization").unwrap_or_default();
         secrets.extend(authorization.split_once(' ').map(|(_, value)| value.to_owned()));
         secrets.extend(request.request.form("refresh_token"));

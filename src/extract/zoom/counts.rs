@@ -107,26 +107,13 @@ pub(super) async fn fetch(
                     created_later += i64::from(entry.created_at.is_some_and(|at| at >= ends_at));
                 }
             }
-            let Outcome::Read { .. } = listing.outcome else {
-                counted.push(Counted {
-                    list,
-                    status,
-                    outcome: listing.outcome,
-                    records,
-                    created_later,
-                    pages: listing.pages,
-                });
+            let is_available = listing.outcome.is_available();
+            let (outcome, pages) = (listing.outcome, listing.pages);
+            counted.push(Counted { list, status, outcome, records, created_later, pages });
+            if !is_available {
                 // What the account does not have, it has in no status.
                 break;
-            };
-            counted.push(Counted {
-                list,
-                status,
-                outcome: listing.outcome,
-                records,
-                created_later,
-                pages: listing.pages,
-            });
+            }
         }
     }
     Ok(Counts::Taken(counted))

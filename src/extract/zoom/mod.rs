@@ -1,7 +1,7 @@
 //! Zoom: call history, the daily report, and how many users, phone users and queues there are.
 //!
 //! Calls are asked for by local day and by instants, a day more on both sides, so that a call whose legs lie on both
-//! sides of a midnight is whole. Everything else of a night is asked before anything is staged.
+//! sides of a midnight is whole.
 
 mod calls;
 mod client;
@@ -26,7 +26,7 @@ use calls::Day;
 use client::Client;
 use page::{Kept, Outcome};
 
-/// Days of calls asked before they are staged: what is held in memory, and what a failure loses.
+/// Days of calls asked before they are staged: what is held in memory.
 const DAYS_AT_ONCE: usize = 7;
 
 /// What is wanted of each dataset.
@@ -61,8 +61,7 @@ impl Wanted {
 /// Pulls the wanted partitions.
 ///
 /// # Errors
-/// Any failure of any request or answer, before anything that was asked together with it is staged. What the account
-/// does not have is no failure: it is landed as not available.
+/// Any failure of any request or answer. What the account does not have is no failure: it is landed as not available.
 pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partition>)]) -> Result<Vec<Landed>> {
     let wanted = Wanted::of(wanted)?;
     let client = Client::new(context)?;
@@ -81,26 +80,15 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
     }
     calls::check_kept(&wanted.call_days, today)?;
 
-    let days: Vec<NaiveDate> = wanted.call_days.iter().copied().collect();
-    let mut chunks = days.chunks(DAYS_AT_ONCE);
-    // The first days are asked before the rest is landed, so that an ordinary night is landed whole or not at all.
-    let mut first = Some(calls::fetch(context, &client, chunks.next().unwrap_or_default(), today).await?);
     for (day, counted) in counts {
         landed.push(counts::land(context, day, counted).with_context(|| landing(COUNTS, &day))?);
     }
     for (month, report) in &reports {
         landed.push(report::land(context, *month, report).with_context(|| landing(REPORT, &month.format("%Y-%m")))?);
     }
-    loop {
-        let fetched = match (first.take(), chunks.next()) {
-            (Some(first), chunk) => {
-                landed.extend(land_days(context, &first, &reports, &wanted)?);
-                let Some(chunk) = chunk else { break };
-                calls::fetch(context, &client, chunk, today).await?
-            }
-            (None, Some(chunk)) => calls::fetch(context, &client, chunk, today).await?,
-            (None, None) => break,
-        };
+    let days: Vec<NaiveDate> = wanted.call_days.iter().copied().collect();
+    for days in days.chunks(DAYS_AT_ONCE) {
+        let fetched = calls::fetch(context, &client, days, today).await?;
         landed.extend(land_days(context, &fetched, &reports, &wanted)?);
     }
     Ok(landed)
