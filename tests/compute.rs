@@ -8,4 +8,4 @@ mod query;
 mod refusals;
 mod sales;
 mod sql_folder;
-mod support;
+pub mod support;

@@ -4,6 +4,7 @@ mod business;
 mod cli;
 mod compute;
 mod config;
+mod ga4;
 mod night;
 mod postgres;
 mod quickbooks;
