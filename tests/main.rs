@@ -5,6 +5,7 @@ mod cases;
 mod cli;
 mod compute;
 mod config;
+mod ga4;
 mod hubspot;
 mod night;
 mod postgres;

@@ -2,7 +2,7 @@
 
 use marts::audit::audit;
 use marts::compute::{Compute, Pulls, mart_columns};
-use marts::jobs::{JOBS, SHARED};
+use marts::jobs::{JOBS, REDUCTIONS, SHARED, Source};
 
 use super::support::*;
 
@@ -33,7 +33,7 @@ fn code(text: &str) -> String {
 #[test]
 fn sql_files_follow_the_guide() {
     let mut problems = Vec::new();
-    for folder in ["marts", "checks", "shared"] {
+    for folder in ["marts", "checks", "shared", "reduce"] {
         for (name, text) in sql_files(folder) {
             let mut wrong = |what: String| problems.push(format!("sql/{folder}/{name}.sql: {what}"));
             let subject = if folder == "checks" { format!("-- checks of {name}: ") } else { format!("-- {name}: ") };
@@ -55,6 +55,14 @@ fn sql_files_follow_the_guide() {
             {
                 if code.contains(banned) {
                     wrong(format!("{banned:?} is banned, see the guide"));
+                }
+            }
+            // What other engines write differently, or answer differently.
+            let beyond_the_dialect =
+                ["::", "//", "round(", "json", "list", "[", "{", "strftime", "strptime", "qualify"];
+            for banned in beyond_the_dialect.iter().filter(|_| folder == "reduce") {
+                if code.contains(banned) {
+                    wrong(format!("{banned:?} is beyond the dialect of reductions, see the guide"));
                 }
             }
             let last = code.trim_end().lines().last().unwrap();
@@ -101,6 +109,32 @@ fn sql_files_and_the_table_of_jobs_agree() {
     }
     shared.sort();
     assert_eq!(sql_files("shared"), shared);
+
+    for reduction in REDUCTIONS {
+        assert_eq!(reads(reduction.sql), reduction.reads, "{}", reduction.name);
+        let reads_them =
+            |source: &&Source| source.sql.contains(reduction.name) || source.checks.contains(reduction.name);
+        let readers: Vec<_> = JOBS.iter().flat_map(|job| job.sources).filter(reads_them).collect();
+        assert!(!readers.is_empty(), "nobody reads {}", reduction.name);
+        for source in readers {
+            let has = |name: &&str| source.reads.iter().any(|read| read.dataset == *name);
+            assert!(reduction.reads.iter().all(|name| has(&name)), "{} reads {}", source.sql_name, reduction.name);
+        }
+    }
+    let mut reductions: Vec<_> = REDUCTIONS.iter().map(|it| (it.name.to_owned(), it.sql.to_owned())).collect();
+    reductions.sort();
+    assert_eq!(sql_files("reduce"), reductions);
+}
+
+#[test]
+fn reductions_cast_every_column_that_they_compute() {
+    for reduction in REDUCTIONS {
+        let last = reduction.sql.split_once("\nfinal as (").unwrap().1;
+        let columns = last.lines().filter(|line| line.contains(" as ") && !line.contains("with"));
+        let uncast: Vec<_> = columns.filter(|line| !line.trim_start().starts_with("cast(")).collect();
+        // Text needs no cast.
+        assert!(uncast.iter().all(|line| line.trim_start().starts_with("screen ")), "{}: {uncast:?}", reduction.name);
+    }
 }
 
 #[test]

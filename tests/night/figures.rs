@@ -84,7 +84,7 @@ fn financial_row(stage: &Stage, month: NaiveDate) -> Vec<String> {
 async fn running_again_changes_nothing() {
     let stage = Stage::start().await;
     let (table, _) = stage.night(&[], 0);
-    let all = marts::jobs::JOBS.len();
+    let all = super::stage::MARTS;
     assert!(table.contains(&format!("{all} of {all} marts published")), "{table}");
     let everything = "select * from mart_sales_daily order by id";
     let months = "select * from mart_financial_metrics order by id";

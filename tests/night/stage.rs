@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// Names a real server on which every test makes a database of its own; without it, the embedded one is used.
 const SERVER: &str = "MARTS_TEST_POSTGRES_URL";
 
+/// Marts that a night of the stage fills: all but the cash flow, which only a world with ledgers has.
+pub const MARTS: usize = marts::jobs::JOBS.len() - 1;
+
 /// The last day that the simulated companies report.
 pub fn as_of() -> NaiveDate {
     day("2026-01-20")

@@ -86,7 +86,7 @@ async fn pull_live(
     let wire = Wire::new(settings, limits, HttpClient::new(limits, context.clock.clone())?)?;
     let known = wire.days().await.with_context(|| format!("pulling {}: listing the tables", dataset.name))?;
     let wire = &wire;
-    let pulls = days.iter().map(|&day| {
+    let pulls = days.iter().copied().map(|day: Partition| {
         let is_there = known.contains(&day.start());
         async move {
             match is_there {

@@ -107,6 +107,14 @@ impl<'a> Wire<'a> {
 
     /// A page of the result of a query that was asked before.
     async fn page(&self, job: &JobReference, token: Option<&str>) -> Result<ResultPage> {
+        let url = self.page_url(job, token)?;
+        let name = without_query(&url);
+        let answer = self.http.send_with(get(url, "application/json"), &self.account, &classify).await?;
+        let result = rows::parse(&answer.body)?;
+        Ok(ResultPage { method: "GET", url: name, answer, result })
+    }
+
+    fn page_url(&self, job: &JobReference, token: Option<&str>) -> Result<Url> {
         let id = job.job_id.as_deref().context("the answer names no job")?;
         let mut url = self.url(&["queries", id])?;
         let location = job.location.as_deref().unwrap_or(&self.settings.location);
@@ -119,10 +127,7 @@ impl<'a> Wire<'a> {
             pairs.append_pair("pageToken", token);
         }
         drop(pairs);
-        let name = without_query(&url);
-        let answer = self.http.send_with(get(url, "application/json"), &self.account, &classify).await?;
-        let result = rows::parse(&answer.body)?;
-        Ok(ResultPage { method: "GET", url: name, answer, result })
+        Ok(url)
     }
 
     /// Asks after a query until it is done.

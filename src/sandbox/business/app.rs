@@ -50,7 +50,7 @@ pub struct AppOptions {
 impl AppOptions {
     /// A small app.
     pub fn new(seed: u64, from: NaiveDate, to: NaiveDate) -> Self {
-        AppOptions { seed, from, to, people: 150, bulk_events: None }
+        AppOptions { seed, from, to, people: 240, bulk_events: None }
     }
 }
 
@@ -155,7 +155,7 @@ impl AppUse {
                 events.push(opened);
                 device.visit(&mut events, &mut dice, session, session + 1, 4);
             }
-            for _ in 0..dice.roll(-4, 2).max(0) {
+            for _ in 0..dice.roll(-14, 2).max(0) {
                 let session = start_of(day) + dice.roll(3_600, 80_000);
                 let length = dice.roll(1, 6);
                 device.visit(&mut events, &mut dice, session, session + 1, length);
