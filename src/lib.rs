@@ -1,4 +1,14 @@
-//! `marts` fills the nine mart tables of the AIOP data mart schema every night.
+//! `marts` fills the data marts of several organisations every night: exactly, whole and explainably.
+//!
+//! ```text
+//! source ──pull──▶ pages ──parse──▶ typed rows ──finish──▶ Landed ──views──▶ DuckDB ──sql/marts/x.sql──▶ rows
+//!  API / SQL        as answered      Parquet      rename                      one organisation's data      │
+//!                                                                                                sql/checks/x.sql
+//! mart ◀── one transaction per organisation: COPY, change ledger, update and insert, run ledger ◀──────────┘ audit
+//! ```
+//!
+//! Read [`jobs`] first: the table of what is filled from what. Then [`datasets`], the table of what is pulled, and
+//! [`run`], which takes a night through its four steps: [`extract`] into [`staging`], [`compute`], [`audit`], [`publish`].
 
 pub mod audit;
 pub mod cli;

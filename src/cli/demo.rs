@@ -69,6 +69,7 @@ pub fn execute(args: &DemoArgs, context: &Context) -> Outcome {
         text += &format!("{mart}\n{}\n", tables::query(rows));
     }
     let marts = super::program(&args.dir.join("marts.toml"));
+    let program = super::program(std::path::Path::new("marts.toml"));
     text += &tables::closing(&report, &marts);
     text += &format!(
         "
@@ -77,7 +78,7 @@ Try next:
   {marts} query 'select org, period, count(*) from softbase_invoices group by all order by all'
   {marts} runs
   {marts} run --from-staging --dry-run
-  marts datasets
+  {program} datasets
 "
     );
     output::print(&text)?;

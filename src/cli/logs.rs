@@ -15,12 +15,13 @@ use super::Global;
 
 /// Starts logging for the whole process.
 pub fn start(global: &Global, bars: &MultiProgress) {
-    // Only our own crate speaks below `warn`: others may log addresses and parameters with what is secret in them.
+    // Only our own crate speaks below `warn`. tiberius is silent: it logs what servers say, which may quote a person's
+    // data, and what it says comes back as an error anyway.
     let default = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "warn,marts=info",
-        (false, _) => "warn,marts=debug",
+        (true, _) => "error,tiberius=off",
+        (false, 0) => "warn,tiberius=off",
+        (false, 1) => "warn,tiberius=off,marts=info",
+        (false, _) => "warn,tiberius=off,marts=debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let writer = AboveBars(bars.clone());

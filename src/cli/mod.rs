@@ -235,9 +235,10 @@ async fn interrupted() {
     }
 }
 
-/// How a command begins that works on that configuration.
+/// How a command begins that works on that configuration: the program as it was called, which need not be in PATH.
 pub(crate) fn program(config: &Path) -> String {
-    if config == Path::new("marts.toml") { "marts".to_owned() } else { format!("marts --config {}", config.display()) }
+    let called = std::env::args().next().unwrap_or_else(|| "marts".to_owned());
+    if config == Path::new("marts.toml") { called } else { format!("{called} --config {}", config.display()) }
 }
 
 /// The configured organisations of those slugs; all of them when none is named.

@@ -7,6 +7,7 @@
 mod plan;
 mod report;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -19,12 +20,14 @@ use crate::audit::{self, Held};
 use crate::clock::Clock;
 use crate::compute::{Compute, Inputs, Pulls};
 use crate::config::{Config, Org};
+use crate::datasets::dataset;
 use crate::extract;
 use crate::jobs::Job;
 use crate::ledger::{self, Finished, RunId, Started};
+use crate::periods::Partition;
 use crate::postgres::{Database, Locked, OrganizationRow};
 use crate::publish::{self, MartRows, Organization};
-use crate::staging::Staging;
+use crate::staging::{Landed, Staging};
 
 pub use plan::{Plan, Wanted, Window, plan, source_for};
 pub use report::{Event, Finding, MartReport, RunReport, Status};
@@ -61,6 +64,9 @@ struct Night<'a> {
     run: RunId,
     tell: &'a Tell<'a>,
 }
+
+/// What has been pulled for an organisation in this run, by dataset and partition.
+type Tonight = BTreeMap<(&'static str, Partition), Landed>;
 
 /// A mart that is computed and audited.
 struct Prepared {
@@ -155,6 +161,7 @@ impl Night<'_> {
         window: Window,
     ) -> Vec<MartReport> {
         let mut prepared = Vec::with_capacity(jobs.len());
+        let mut tonight = Tonight::new();
         for job in jobs {
             let as_of = window.as_of;
             let span = tracing::info_span!("run", job = job.name, org = org.slug, %as_of);
@@ -172,7 +179,7 @@ impl Night<'_> {
                 is_recorded: false,
                 began: Instant::now(),
             };
-            let done = self.prepare(org, row, window, &mut work).instrument(span).await;
+            let done = self.prepare(org, row, window, &mut tonight, &mut work).instrument(span).await;
             if let Err(error) = done.with_context(|| format!("{}/{} {as_of}", job.name, org.slug)) {
                 work.report.fail(&error);
             }
@@ -191,7 +198,14 @@ impl Night<'_> {
     }
 
     /// Lands, computes and audits one mart.
-    async fn prepare(&self, org: &Org, row: &Organization, window: Window, work: &mut Prepared) -> Result<()> {
+    async fn prepare(
+        &self,
+        org: &Org,
+        row: &Organization,
+        window: Window,
+        tonight: &mut Tonight,
+        work: &mut Prepared,
+    ) -> Result<()> {
         let job = work.job;
         let source = source_for(job, org).context("the job has no source for the organisation")?;
         let plan = plan(job, source, org, window)?;
@@ -211,7 +225,7 @@ impl Night<'_> {
         let report = &mut work.report;
 
         let began = Instant::now();
-        let pulls = self.land(org, &plan, window).await?;
+        let pulls = self.land(org, &plan, window, tonight).await?;
         report.landed = pulls.all().map(|landed| landed.manifest().rows).sum();
         let landing = began.elapsed();
         tracing::info!(
@@ -273,33 +287,47 @@ impl Night<'_> {
     }
 
     /// The pulls that a plan needs: fresh ones, or what is staged.
-    async fn land(&self, org: &Org, plan: &Plan, window: Window) -> Result<Pulls> {
+    async fn land(&self, org: &Org, plan: &Plan, window: Window, tonight: &mut Tonight) -> Result<Pulls> {
         if self.request.from_staging {
             return Pulls::winners(&self.staging, &org.slug, &plan.wanted, None);
         }
-        let told = |dataset: &str, partition: Option<crate::periods::Partition>, rows: u64| match partition {
+        let told = |dataset: &str, partition: Option<Partition>, rows: u64| match partition {
             None => (self.tell)(&Event::Pulling { org: &org.slug, dataset, rows }),
             Some(partition) => {
                 (self.tell)(&Event::Pulled { org: &org.slug, dataset, period: &partition.to_string(), rows });
             }
         };
+        let staging = self.staging.batch();
         let context = extract::Context {
             config: self.config,
             org,
-            staging: &self.staging,
+            staging: &staging,
             clock: self.clock.clone(),
             pulled_at: self.clock.now(),
             as_of: window.as_of,
             pages: self.request.pages.clone(),
             progress: &told,
         };
-        let landed = extract::land(&context, self.database, plan.source.connector, &plan.wanted).await?;
-        for Wanted { dataset, partitions, .. } in &plan.wanted {
-            let found = landed.iter().filter(|landed| landed.manifest().dataset == dataset.name).count();
-            ensure!(found == partitions.len(), "{}: {found} pulls for {} partitions", dataset.name, partitions.len());
+        // Two jobs of a night that read the same dataset read the same pull, so that their figures agree.
+        let mut missing = plan.wanted.clone();
+        for Wanted { dataset, partitions, .. } in &mut missing {
+            partitions.retain(|partition| !tonight.contains_key(&(dataset.name, *partition)));
         }
-        let snapshots = Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?;
-        Ok(landed.into_iter().chain(snapshots).collect())
+        extract::land(&context, self.database, plan.source.connector, &missing).await?;
+        // Only now that none has failed does any of them win.
+        for landed in staging.commit().context("committing the pulls")? {
+            let dataset = dataset(&landed.manifest().dataset).context("a pull of an unknown dataset")?;
+            tonight.insert((dataset.name, landed.partition()?), landed);
+        }
+        let mut landed = Vec::new();
+        for Wanted { dataset, partitions, .. } in &plan.wanted {
+            for partition in partitions {
+                let pull = tonight.get(&(dataset.name, *partition));
+                landed.push(pull.with_context(|| format!("{} {partition} was not pulled", dataset.name))?.clone());
+            }
+        }
+        landed.extend(Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?);
+        Ok(landed.into_iter().collect())
     }
 
     /// Publishes what passed, in one transaction, and writes down how every other mart ended.

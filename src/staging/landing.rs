@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use arrow::array::{
@@ -41,11 +41,13 @@ pub struct Landing {
     row_count: u64,
     pages: Option<Pages>,
     source_totals: BTreeMap<String, String>,
+    waiting: Option<Arc<Mutex<Vec<Waiting>>>>,
 }
 
 impl Landing {
     pub(super) fn begin(
         parent: PathBuf,
+        waiting: Option<Arc<Mutex<Vec<Waiting>>>>,
         dataset: &'static Dataset,
         org: &str,
         partition: Partition,
@@ -65,6 +67,7 @@ impl Landing {
             row_count: 0,
             pages,
             source_totals: BTreeMap::new(),
+            waiting,
         })
     }
 
@@ -104,7 +107,7 @@ impl Landing {
         self.row_writer.write(&batch).with_context(|| format!("cannot write to {}", self.folder.path.display()))
     }
 
-    /// Commits the pull: writes the manifest, syncs, renames.
+    /// Commits the pull: writes the manifest, syncs, renames. In a batch the rename waits for [`super::Staging::commit`].
     ///
     /// # Errors
     /// An empty pull of a dataset that may not be empty, and any failure of the disk. Nothing is left behind then.
@@ -126,7 +129,7 @@ impl Landing {
             names.insert(0, "pages-0000.parquet");
         }
         let files = names.into_iter().map(|name| staged_file(&self.folder.path, name)).collect::<Result<_>>()?;
-        let mut manifest = Manifest {
+        let manifest = Manifest {
             dataset: self.dataset.name.to_owned(),
             org: self.org,
             period: self.partition.to_string(),
@@ -139,8 +142,34 @@ impl Landing {
             files,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let path = self.folder.commit(&mut manifest)?;
-        Ok(Landed { path, manifest })
+        let finished = Waiting { folder: self.folder, manifest };
+        match self.waiting {
+            None => finished.commit(),
+            Some(waiting) => {
+                let landed = Landed { path: finished.folder.path.clone(), manifest: finished.manifest.clone() };
+                waiting.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
+                Ok(landed)
+            }
+        }
+    }
+}
+
+/// A pull that is written and not yet committed; dropping it leaves nothing behind.
+pub(super) struct Waiting {
+    folder: TemporaryFolder,
+    manifest: Manifest,
+}
+
+impl Waiting {
+    pub(super) fn commit(mut self) -> Result<Landed> {
+        let path = self.folder.commit(&mut self.manifest)?;
+        Ok(Landed { path, manifest: self.manifest })
+    }
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Waiting({})", self.folder.path.display())
     }
 }
 

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
@@ -26,6 +27,8 @@ use sha2::{Digest, Sha256};
 use crate::datasets::Dataset;
 use crate::periods::Partition;
 
+use landing::Waiting;
+
 pub use landing::Landing;
 pub use rows::Value;
 
@@ -33,6 +36,8 @@ pub use rows::Value;
 #[derive(Debug, Clone)]
 pub struct Staging {
     root: PathBuf,
+    /// Finished pulls that wait for the others of their batch.
+    waiting: Option<Arc<Mutex<Vec<Waiting>>>>,
 }
 
 /// A complete pull. It comes only from [`Landing::finish`] or from opening a complete one, so nothing can be computed
@@ -90,7 +95,20 @@ const TEMPORARY_PREFIX: &str = ".tmp-";
 impl Staging {
     /// The landing zone at `root`, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Staging { root: root.into() }
+        Staging { root: root.into(), waiting: None }
+    }
+
+    /// The same landing zone for pulls that belong together: a finished one waits until [`Staging::commit`] makes them all
+    /// winners. Where that never comes, because one of them failed, nothing of them is left.
+    pub fn batch(&self) -> Self {
+        Staging { root: self.root.clone(), waiting: Some(Arc::default()) }
+    }
+
+    /// Commits the pulls of a batch that are finished, in their order.
+    pub fn commit(&self) -> Result<Vec<Landed>> {
+        let Some(waiting) = &self.waiting else { return Ok(Vec::new()) };
+        let waiting = std::mem::take(&mut *waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        waiting.into_iter().map(Waiting::commit).collect()
     }
 
     /// Its folder.
@@ -107,7 +125,8 @@ impl Staging {
         partition: Partition,
         pulled_at: DateTime<Utc>,
     ) -> Result<Landing> {
-        Landing::begin(self.partition_dir(dataset, org, partition), dataset, org, partition, pulled_at)
+        let parent = self.partition_dir(dataset, org, partition);
+        Landing::begin(parent, self.waiting.clone(), dataset, org, partition, pulled_at)
     }
 
     /// The winner of a partition: its newest complete pull, at or before `as_of_pull` where that is given.
@@ -218,6 +237,11 @@ impl Landed {
     /// What its `pull.json` says.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The part of its dataset that it covers.
+    pub fn partition(&self) -> Result<Partition> {
+        self.manifest.period.parse()
     }
 
     /// Its files of typed rows, in order.

@@ -216,3 +216,32 @@ fn partitions_and_organisations_are_listed_once_they_have_a_pull() {
     assert_eq!(listed, ["2026-01", "2026-02"]);
     assert_eq!(staging.orgs(&PLAIN).unwrap(), ["acme"]);
 }
+
+#[test]
+fn the_pulls_of_a_batch_win_together_or_not_at_all() {
+    let (_folder, staging) = staging();
+    let pull = |staging: &Staging, period: &str| {
+        let partition = period.parse().unwrap();
+        staging.begin(&PLAIN, "acme", partition, at("2026-02-01T07:00:00Z")).unwrap().finish().unwrap()
+    };
+    let winners = || {
+        let won = ["2026-01", "2026-02"].map(|period| staging.winner(&PLAIN, "acme", period.parse().unwrap(), None));
+        won.into_iter().flat_map(|won| won.unwrap()).count()
+    };
+    let batch = staging.batch();
+    let first = pull(&batch, "2026-01");
+    assert!(first.row_files()[0].exists(), "what is finished can be read");
+    assert_eq!(winners(), 0);
+    drop(batch);
+    assert_eq!(winners(), 0);
+    assert!(!first.path().exists(), "what was never committed leaves nothing");
+
+    let batch = staging.batch();
+    pull(&batch, "2026-02");
+    pull(&batch, "2026-01");
+    let committed: Vec<_> = batch.commit().unwrap().iter().map(|landed| landed.manifest().period.clone()).collect();
+    assert_eq!(committed, ["2026-02", "2026-01"]);
+    assert_eq!(winners(), 2);
+    assert!(batch.commit().unwrap().is_empty(), "once");
+    assert_eq!(staging.sweep().unwrap(), 0);
+}
