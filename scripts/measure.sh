@@ -52,8 +52,8 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# Runs a command so many times; prints the median of the milliseconds, and the most memory that a run took, in KiB. In C,
-# because a shell takes longer to start a program than the program itself.
+# Runs a command so many times; prints the medians of the milliseconds it took and of those it had a processor, and the most
+# memory that a run took, in KiB. In C, because a shell takes longer to start a program than the program itself.
 cat >"$work/measure.c" <<'C'
 #include <fcntl.h>
 #include <signal.h>
@@ -78,7 +78,7 @@ static int compare(const void *one, const void *other) {
 int main(int count, char **words) {
     int runs = count > 2 ? atoi(words[1]) : 0;
     if (runs < 1) return 2;
-    double *took = malloc(runs * sizeof *took);
+    double *took = malloc(runs * sizeof *took), *worked = malloc(runs * sizeof *worked);
     long most = 0;
     signal(SIGTERM, pass_on);
     for (int run = 0; run < runs; run++) {
@@ -98,13 +98,16 @@ int main(int count, char **words) {
         clock_gettime(CLOCK_MONOTONIC, &ended);
         if (status != 0) return 1;
         took[run] = (ended.tv_sec - began.tv_sec) * 1e3 + (ended.tv_nsec - began.tv_nsec) / 1e6;
+        worked[run] = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e3
+            + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e3;
         if (used.ru_maxrss > most) most = used.ru_maxrss;
     }
     qsort(took, runs, sizeof *took, compare);
+    qsort(worked, runs, sizeof *worked, compare);
 #ifdef __APPLE__
     most /= 1024;
 #endif
-    printf("%.1f %ld\n", took[runs / 2], most);
+    printf("%.1f %.1f %ld\n", took[runs / 2], worked[runs / 2], most);
     return 0;
 }
 C
@@ -114,10 +117,10 @@ cc -O1 -o "$work/measure" "$work/measure.c"
 echo 'const char *duckdb_library_version(void); int main(void) { return duckdb_library_version() == 0; }' >"$work/empty.c"
 cc -o "$work/empty" "$work/empty.c" -L"$libraries" -lduckdb -Wl,-rpath,"$libraries"
 
-start_ms() { "$work/measure" "$starts" "$@" | cut -d' ' -f1; }
-empty_ms=$(start_ms "$work/empty")
-version_ms=$(start_ms "$marts" --version)
-jobs_ms=$(start_ms "$marts" jobs)
+load=$(uptime | sed -E 's/.*averages?: *([0-9.]+).*/\1/')
+read -r empty_ms empty_cpu_ms _ < <("$work/measure" "$starts" "$work/empty")
+read -r version_ms version_cpu_ms _ < <("$work/measure" "$starts" "$marts" --version)
+read -r jobs_ms jobs_cpu_ms _ < <("$work/measure" "$starts" "$marts" jobs)
 
 echo "Serving $invoices invoices ..." >&2
 "$marts" sandbox --invoices "$invoices" --to "$as_of" --dir "$work" >"$work/sandbox.log" 2>&1 &
@@ -138,7 +141,7 @@ echo "Running etl_sales_daily ..." >&2
 running=$!
 wait "$running" || { running=; cat "$work/run.log" >&2; exit 1; }
 running=
-read -r run_ms run_kib <"$work/run.out"
+read -r run_ms run_cpu_ms run_kib <"$work/run.out"
 
 # figure STAGE NAME: of a stage's log line.
 figure() { sed -nE "/\"message\":\"$1\"/s/.*\"$2\":([0-9]+).*/\1/p" "$work/run.log" | head -1; }
@@ -156,7 +159,7 @@ duckdb=$("$marts" --config "$work/marts.toml" query --format csv 'select version
 model=$(sed -nE 's/^model name[[:space:]]*: //p' /proc/cpuinfo 2>/dev/null | head -1)
 model=${model:-$(sysctl -n machdep.cpu.brand_string 2>/dev/null || uname -m)}
 echo
-echo "Machine   $(getconf _NPROCESSORS_ONLN) cores, $model, $(uname -srm)"
+echo "Machine   $(getconf _NPROCESSORS_ONLN) cores, $model, $(uname -srm), load $load when it began"
 echo "Program   $("$marts" --version), profile $profile, $(rustc --version | cut -d' ' -f1-2), DuckDB $duckdb"
 echo "Database  PostgreSQL ${postgres%% *}, $database"
 echo
@@ -172,15 +175,19 @@ row() {
             status=1
         fi
     fi
-    printf '%-58s %10s %-4s %s\n' "$1" "$2" "$3" "$verdict"
+    printf '%-62s %9s %-5s %s\n' "$1" "$2" "$3" "$verdict"
 }
 rate() { awk "BEGIN { printf \"%.0f\", $1 / ($2 / 1000) }"; }
 row "landing $landed rows: peak memory of the process" "$land_mib" MiB "$memory_limit_mib"
 row "landing $landed rows: duration" "$land_ms" ms
 row "landing $landed rows: speed" "$(rate "$landed" "$land_ms")" /s
 row "the whole run: peak memory of the process" "$((run_kib / 1024))" MiB
-row "the whole run: duration" "$run_ms" ms
-row "a program that only loads libduckdb, median of $starts starts" "$empty_ms" ms
-row "marts --version, median of $starts starts" "$version_ms" ms "$start_limit_ms"
-row "marts jobs, median of $starts starts" "$jobs_ms" ms "$start_limit_ms"
+row "the whole run: duration" "${run_ms%.*}" ms
+row "the whole run: on a processor" "${run_cpu_ms%.*}" ms
+row "a program that only loads libduckdb, median of $starts" "$empty_ms" ms
+row "  on a processor" "$empty_cpu_ms" ms
+row "marts --version, median of $starts" "$version_ms" ms "$start_limit_ms"
+row "  on a processor" "$version_cpu_ms" ms
+row "marts jobs, median of $starts" "$jobs_ms" ms "$start_limit_ms"
+row "  on a processor" "$jobs_cpu_ms" ms
 exit "$status"

@@ -41,7 +41,7 @@ fn value(text: &mut String, array: &dyn Array, row: usize) -> Result<()> {
         DataType::Boolean => text.push(if array.as_boolean().value(row) { 't' } else { 'f' }),
         DataType::Date32 => {
             let date = array.as_primitive::<Date32Type>().value_as_date(row).context("a date out of range")?;
-            write!(text, "{}", date.format("%Y-%m-%d"))?;
+            write!(text, "{date}")?;
         }
         DataType::Timestamp(..) => {
             let instant = array.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row);
@@ -60,15 +60,12 @@ fn value(text: &mut String, array: &dyn Array, row: usize) -> Result<()> {
 /// overflow a wrong amount.
 fn decimal(text: &mut String, number: i128, scale: i8) -> Result<()> {
     let scale = usize::try_from(scale).context("a decimal with a negative scale")?;
-    let digits = format!("{:0>width$}", number.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
     if number < 0 {
         text.push('-');
     }
-    text.push_str(whole);
+    write!(text, "{:0>width$}", number.unsigned_abs(), width = scale + 1)?;
     if scale > 0 {
-        text.push('.');
-        text.push_str(fraction);
+        text.insert(text.len() - scale, '.');
     }
     Ok(())
 }
