@@ -340,7 +340,8 @@ fn every_check_fires_on_what_is_broken_and_on_nothing_else() {
 fn contributions_name_the_calls_and_pages_behind_a_figure() {
     let legs = [("a", "1", "inbound", NOON, 90, "answered"), ("a", "2", "inbound", LATER, 9, "busy")];
     let rows: Vec<Row> = legs.iter().map(leg).collect();
-    let (compute, _) = scene(zoom_org(|_| {}), &rows).compute().unwrap();
+    let scene = scene(zoom_org(|_| {}), &rows);
+    let (compute, _) = scene.compute().unwrap();
     let found = super::support::rows(&compute.contributions().unwrap().batches);
     let mut keys: Vec<_> = found.iter().map(|row| format!("{} {}", row["source_dataset"], row["source_key"])).collect();
     keys.sort();

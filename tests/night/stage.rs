@@ -113,7 +113,9 @@ impl Stage {
     pub fn rows(&self, sql: &str) -> Vec<Vec<String>> {
         let (csv, _) = self.ends(&["postgres", "--format", "csv", sql], 0);
         let lines = csv.lines().skip(1);
-        lines.map(|line| line.split(',').map(str::to_owned).collect()).collect()
+        // An empty text is written "", to tell it from NULL.
+        let cell = |cell: &str| if cell == "\"\"" { String::new() } else { cell.to_owned() };
+        lines.map(|line| line.split(',').map(cell).collect()).collect()
     }
 
     /// The one value of an answer from Postgres.

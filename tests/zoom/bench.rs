@@ -78,6 +78,9 @@ impl Bench {
             requests_per_second: 1_000,
         };
         let org = Org {
+            bigquery: None,
+            cases: None,
+            hubspot: None,
             slug: "vital".into(),
             name: "Vital".into(),
             timezone: "America/Chicago".parse().unwrap(),
