@@ -25,17 +25,6 @@ legs as (
 
 ),
 
-reported as (
-
-    select
-        report_date,
-        meetings,
-        meeting_minutes
-
-    from zoom_daily_report
-
-),
-
 counts as (
 
     select
@@ -353,11 +342,13 @@ too_large as (
 
     from mart
 
-    left join reported on mart.metric_date = reported.report_date
-
     where
         (mart.total_calls is not null and mart.avg_call_duration_mins is null)
-        or (reported.meetings > 0 and reported.meeting_minutes is not null and mart.avg_meeting_duration_mins is null)
+        or (
+            mart.total_meetings > 0
+            and mart.total_meeting_minutes is not null
+            and mart.avg_meeting_duration_mins is null
+        )
 
 ),
 

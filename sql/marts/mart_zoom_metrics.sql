@@ -5,8 +5,7 @@
 -- A call is counted once, however many legs it has: on the day and with the direction of its first leg. Of two legs
 -- that begin together the outbound one is first, because a call is placed before it rings. total_calls is inbound plus
 -- outbound; a call of an unknown direction is in neither, nor in the minutes, and the audit reports it.
--- A call is connected when the result of any leg is one of zoom_connected_results. An inbound call that is not
--- connected
+-- A call is connected when the result of any leg is one of zoom_connected_results. An inbound call that did not connect
 -- is missed when the result of its last leg is one of zoom_missed_results, which has voicemail in it only by setting.
 -- A connected call lasts as long as its longest connected leg; what rang unanswered lasts nothing. Seconds are summed,
 -- and rounded to minutes once, half up. The average is over connected calls, 0 when there are none.
