@@ -118,7 +118,7 @@ fn sql_files_and_the_table_of_jobs_agree() {
         assert!(!readers.is_empty(), "nobody reads {}", reduction.name);
         for source in readers {
             let has = |name: &&str| source.reads.iter().any(|read| read.dataset == *name);
-            assert!(reduction.reads.iter().all(|name| has(&name)), "{} reads {}", source.sql_name, reduction.name);
+            assert!(reduction.reads.iter().all(has), "{} reads {}", source.sql_name, reduction.name);
         }
     }
     let mut reductions: Vec<_> = REDUCTIONS.iter().map(|it| (it.name.to_owned(), it.sql.to_owned())).collect();

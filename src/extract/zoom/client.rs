@@ -48,7 +48,7 @@ const MOST_PAGES: usize = 20_000;
 
 /// Reads lists.
 pub(super) enum Client<'a> {
-    Live(Live<'a>),
+    Live(Box<Live<'a>>),
     Saved(&'a Context<'a>, PathBuf),
 }
 
@@ -70,14 +70,14 @@ impl<'a> Client<'a> {
         let settings = context.org.zoom.as_ref().context("the organisation has no [org.zoom]")?;
         let limits = &context.config.limits;
         let http = HttpClient::new(limits, context.clock.clone())?;
-        Ok(Client::Live(Live {
+        Ok(Client::Live(Box::new(Live {
             context,
             base_url: settings.base_url.trim_end_matches('/'),
             credentials: AccountCredentials::new(http.clone(), settings)?,
             http,
             patience: Duration::from_secs(limits.max_backoff_secs),
             pause: Duration::from_secs(1) / settings.requests_per_second.max(1),
-        }))
+        })))
     }
 
     /// What time it is for Zoom; none for saved pages, of which everything is kept.

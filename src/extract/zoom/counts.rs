@@ -64,7 +64,7 @@ pub(super) struct Counted {
 pub(super) enum Counts {
     Taken(Vec<Counted>),
     /// The day has gone, and what was taken then stands.
-    Staged(Landed),
+    Staged(Box<Landed>),
 }
 
 /// Counts the lists as of a day. The present says nothing of a day that has long gone: then what is staged stands, or
@@ -80,7 +80,7 @@ pub(super) async fn fetch(
     {
         let dataset = dataset(COUNTS).expect("it is in the table");
         let staged = context.staging.winner(dataset, &context.org.slug, Partition::Day(day), None)?;
-        return Ok(staged.map_or(Counts::Taken(Vec::new()), Counts::Staged));
+        return Ok(staged.map_or(Counts::Taken(Vec::new()), |staged| Counts::Staged(Box::new(staged))));
     }
     let ends_at = periods::day_starts_at(day + Days::new(1), context.org.timezone)?.and_utc();
     let mut counted = Vec::new();
@@ -130,7 +130,7 @@ fn entry(record: &Record) -> Result<Entry> {
 
 pub(super) fn land(context: &Context<'_>, day: NaiveDate, counts: Counts) -> Result<Landed> {
     let counted = match counts {
-        Counts::Staged(landed) => return Ok(landed),
+        Counts::Staged(landed) => return Ok(*landed),
         Counts::Taken(counted) => counted,
     };
     let mut landing = begin(context, COUNTS, Partition::Day(day))?;
