@@ -147,7 +147,6 @@ async fn names_and_comments_never_reach_the_landing_zone() {
 async fn a_new_column_is_reported_and_the_night_goes_on() {
     let stage = Stage::start().await;
     let mut table = marts::sandbox::world::table("dbo", stage.world.case_book.table()).unwrap();
-    table.schema = "dbo".into();
     table.columns[1].name = "Client Home Address".into();
     stage.world.cases.set_database(marts::sandbox::tds::Database::new("cases", vec![table]).unwrap());
     let (_, error) = stage.night(&["etl_case_metrics"], 0);
