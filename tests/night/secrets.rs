@@ -31,6 +31,13 @@ async fn no_secret_is_found_in_anything_that_is_written() {
         assert_eq!(run(&["etl_quickbooks_financial"]), Some(1));
     }
     stage.world.quickbooks.set_faults(FaultPlan::new());
+    stage.world.bigquery.expire_tokens();
+    assert_eq!(run(&["etl_app_analytics"]), Some(0));
+    for fault in [Fault::reply(Reply::json(401, "{}")), Fault::CutBody(10), Fault::Reset] {
+        stage.world.bigquery.set_faults(FaultPlan::new().on("*", .., fault));
+        assert_eq!(run(&["etl_app_analytics"]), Some(1));
+    }
+    stage.world.bigquery.set_faults(FaultPlan::new());
     let password = stage.folder.path().join("secrets/softbase-password");
     let right = std::fs::read_to_string(&password).unwrap();
     std::fs::write(&password, "planted-wrong-password").unwrap();
@@ -41,7 +48,15 @@ async fn no_secret_is_found_in_anything_that_is_written() {
     for path in files(&stage.folder.path().join("secrets")) {
         // The client's id is no secret, and a database's URL is looked for by its password.
         if !path.ends_with("quickbooks-client-id") && !path.ends_with("postgres-url") {
-            secrets.insert(std::fs::read_to_string(path).unwrap());
+            let text = std::fs::read_to_string(path).unwrap();
+            match serde_json::from_str::<serde_json::Value>(&text) {
+                // A service account's key is a document: each line of the key itself is looked for.
+                Ok(document) if document.is_object() => {
+                    let key = document["private_key"].as_str().unwrap();
+                    secrets.extend(key.lines().filter(|line| !line.starts_with("---")).map(str::to_owned));
+                }
+                _ => drop(secrets.insert(text)),
+            }
         }
     }
     // What went over the wire: access tokens, and refresh tokens old and new.
@@ -50,10 +65,22 @@ async fn no_secret_is_found_in_anything_that_is_written() {
         secrets.extend(authorization.split_once(' ').map(|(_, value)| value.to_owned()));
         secrets.extend(request.request.form("refresh_token"));
     }
+    for request in stage.world.bigquery.log() {
+        let authorization = request.request.header("authorization").unwrap_or_default();
+        secrets.extend(authorization.split_once(' ').map(|(_, value)| value.to_owned()));
+        secrets.extend(request.request.form("assertion"));
+    }
     assert!(secrets.len() >= 8, "access tokens, refresh tokens and the configured secrets: {}", secrets.len());
 
-    let tables =
-        ["etl_runs", "etl_changes", "organizations", "mart_sales_daily", "mart_financial_metrics", "oauth_tokens"];
+    let tables = [
+        "etl_runs",
+        "etl_changes",
+        "organizations",
+        "mart_sales_daily",
+        "mart_financial_metrics",
+        "mart_app_analytics",
+        "oauth_tokens",
+    ];
     for table in tables {
         let (rows, _) = stage.ends(&["postgres", "--format", "csv", &format!("select * from {table}")], 0);
         assert!(rows.lines().count() > 1, "{table} is empty");

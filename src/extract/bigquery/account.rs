@@ -27,8 +27,8 @@ use crate::config::BigQuery;
 use crate::extract::BoxFuture;
 use crate::extract::http::{Credentials, HttpClient, Verdict, standard};
 
-/// Reads data and asks queries, and can write nothing.
-const SCOPE: &str = "https://www.googleapis.com/auth/bigquery.readonly";
+/// What a token is for. What the account may do is said by its roles: Google's list has no narrower scope for queries.
+const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The longest life that Google grants a statement.
 const LIFE: TimeDelta = TimeDelta::hours(1);
