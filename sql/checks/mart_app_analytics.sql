@@ -2,7 +2,8 @@
 --
 -- reads: ga4_events
 --
--- Errors: new users are users of the day, who are users of the week, who are users of the month; returning users are the
+-- Errors: new users are users of the day, who are users of the week, who are users of the month; returning users are
+-- the
 -- rest; the users last seen day by day are the distinct users of the day; nothing is negative; no more downloads of a
 -- system than new users; top_screens are ten at most and have no more views than there were.
 -- Warnings: averages too large for their column, events without sessions, most events without a user or session, days

@@ -2,8 +2,8 @@
 --
 -- reads: ga4_events
 --
--- A user is a distinct user_pseudo_id with any event: of the day, of the 7 days that end with it, of the 30 (settings: 28).
--- Days whose table is missing are skipped, so a window over them counts the other days.
+-- A user is a distinct user_pseudo_id with any event: of the day, of the 7 days that end with it, of the 30 (settings:
+-- 28). Days whose table is missing are skipped, so a window over them counts the other days.
 -- New users opened the app for the first time that day (first_open); returning users are all the others of the day.
 -- A session is a distinct pair of user and session id, both present. One that runs over midnight is a session of both
 -- days. Its duration is time in the foreground: all engagement of the day by all sessions. Screens per session are all

@@ -49,7 +49,7 @@ async fn refusals_end_at_once_with_what_bigquery_says() {
         (QUERY, Fault::reply(Reply::json(404, "{}")), "404 Not Found"),
         (QUERY, Fault::reply(Reply::new(403, "text/html", "<html>no</html>")), "403 Forbidden with a page of HTML"),
         (QUERY, Fault::ContentType("text/html".into()), "200 OK with a page of HTML where JSON was asked for"),
-        (QUERY, Fault::reply(Reply::json(200, "[1]")), "200 OK with JSON that is no answer of BigQuery"),
+        (QUERY, Fault::reply(Reply::json(200, "[1]")), "the answer is no result of a query"),
         (LIST, Fault::reply(Reply::json(200, "{}")), "the answer is no list of tables"),
         (QUERY, Fault::reply(Reply::json(200, "{}")), "the dry run gave no estimate"),
     ] {

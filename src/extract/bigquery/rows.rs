@@ -93,8 +93,8 @@ pub(super) fn land(
                     // An empty text says as little as none.
                     Type::Text => Ok(Some(text.trim()).filter(|text| !text.is_empty()).into()),
                     Type::Integer => {
-                        let number = text.parse().ok();
-                        number.map(Value::Int).with_context(|| format!("{name} of row {number:?} is no whole number"))
+                        let integer = text.parse().ok().map(Value::Int);
+                        integer.with_context(|| format!("{name} of row {number} is no whole number"))
                     }
                 },
                 _ => bail!("{name} of row {number} is no text: cells are written as texts"),
