@@ -1,6 +1,9 @@
 //! DuckDB compute: the macros, the marts on awkward rows, what is refused, and the audits.
 
+mod crm;
 mod financial;
+mod fleet;
+mod ledger;
 mod macros;
 mod model;
 mod oracle;
@@ -9,3 +12,4 @@ mod refusals;
 mod sales;
 mod sql_folder;
 pub mod support;
+mod zoom;

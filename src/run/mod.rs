@@ -317,11 +317,16 @@ impl Night<'_> {
         for Wanted { dataset, partitions, .. } in &mut missing {
             partitions.retain(|partition| !tonight.contains_key(&(dataset.name, *partition)));
         }
-        extract::land(&context, self.database, plan.source.connector, &missing).await?;
+        let found = extract::land(&context, self.database, plan.source.connector, &missing).await?;
         // Only now that none has failed does any of them win.
         for landed in staging.commit().context("committing the pulls")? {
             let dataset = dataset(&landed.manifest().dataset).context("a pull of an unknown dataset")?;
             tonight.insert((dataset.name, landed.partition()?), landed);
+        }
+        // What was found staged, because the source no longer has it, is no new pull.
+        for landed in found {
+            let dataset = dataset(&landed.manifest().dataset).context("a pull of an unknown dataset")?;
+            tonight.entry((dataset.name, landed.partition()?)).or_insert(landed);
         }
         let mut landed = Vec::new();
         for Wanted { dataset, partitions, .. } in &wanted {

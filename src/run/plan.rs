@@ -104,7 +104,13 @@ pub fn source_for(job: &'static Job, org: &Org) -> Option<&'static Source> {
 }
 
 /// Plans one job.
+///
+/// # Errors
+/// A source whose settings leave out what its mart cannot do without.
 pub fn plan(job: &'static Job, source: &'static Source, org: &Org, window: Window) -> Result<Plan> {
+    if let Some(reason) = org.lacks(source.connector) {
+        bail!("{reason}");
+    }
     let periods = restated(job.periods, org, window)?;
     let mut wanted = Vec::new();
     if !periods.is_empty() {
@@ -224,6 +230,9 @@ mod tests {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: None,
+            hubspot: None,
+            zoom: None,
+            cases: None,
             bigquery: None,
         }
     }

@@ -2,7 +2,10 @@
 
 pub mod bigquery;
 pub mod business;
+pub mod cases;
 pub mod http;
+pub mod hubspot;
 pub mod quickbooks;
 pub mod tds;
 pub mod world;
+pub mod zoom;

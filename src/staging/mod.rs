@@ -242,14 +242,14 @@ impl Landed {
         &self.manifest
     }
 
-    /// Whether it stands for the source's word that there is no such partition.
-    pub fn is_absent(&self) -> bool {
-        self.manifest.absent
-    }
-
     /// The part of its dataset that it covers.
     pub fn partition(&self) -> Result<Partition> {
         self.manifest.period.parse()
+    }
+
+    /// Whether it stands for the source's word that there is no such partition.
+    pub fn is_absent(&self) -> bool {
+        self.manifest.absent
     }
 
     /// Its files of typed rows, in order.

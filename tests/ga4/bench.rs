@@ -72,6 +72,9 @@ impl Bench {
         std::fs::write(folder.path().join("key"), server.key()).unwrap();
         let bigquery = settings(&server, SecretRef::File(folder.path().join("key")));
         let org = Org {
+            cases: None,
+            hubspot: None,
+            zoom: None,
             slug: "vital".into(),
             name: "Vital".into(),
             timezone: "America/Chicago".parse().unwrap(),

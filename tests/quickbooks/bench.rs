@@ -92,6 +92,9 @@ impl Bench {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: Some(quickbooks),
+            hubspot: None,
+            cases: None,
+            zoom: None,
             bigquery: None,
         };
         let config = Config {

@@ -180,7 +180,8 @@ impl AppUse {
     }
 
     fn stays_up(&self, person: u64, day: NaiveDate) -> bool {
-        mix(self.options.seed ^ 0x0B5, person << 24 | u64::from(day.num_days_from_ce().unsigned_abs())) % 40 == 0
+        mix(self.options.seed ^ 0x0B5, person << 24 | u64::from(day.num_days_from_ce().unsigned_abs()))
+            .is_multiple_of(40)
     }
 
     fn device(&self, person: u64) -> Device {

@@ -10,10 +10,12 @@
 
 pub mod app;
 pub mod calendar;
+pub mod crm;
 pub mod dealer;
 pub mod ledger;
 pub mod services;
 pub mod table;
+pub mod zoom;
 
 pub use ledger::{Basis, Entry, Ledger, Line};
 pub use table::{Cell, Column, TableData};
