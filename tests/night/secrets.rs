@@ -34,6 +34,11 @@ async fn no_secret_is_found_in_anything_that_is_written() {
         assert_eq!(run(&["etl_quickbooks_financial"]), Some(1));
     }
     stage.world.quickbooks.set_faults(FaultPlan::new());
+    for fault in [Fault::reply(Reply::json(401, "{}")), Fault::CutBody(10), Fault::Reset] {
+        stage.world.bigquery.set_faults(FaultPlan::new().on("*", .., fault));
+        assert_eq!(run(&["etl_app_analytics"]), Some(1));
+    }
+    stage.world.bigquery.set_faults(FaultPlan::new());
     let password = stage.folder.path().join("secrets/softbase-password");
     let right = std::fs::read_to_string(&password).unwrap();
     std::fs::write(&password, "planted-wrong-password").unwrap();
@@ -47,7 +52,15 @@ async fn no_secret_is_found_in_anything_that_is_written() {
             && !path.ends_with("zoom-client-id")
             && !path.ends_with("postgres-url")
         {
-            secrets.insert(std::fs::read_to_string(path).unwrap());
+            let text = std::fs::read_to_string(path).unwrap();
+            match serde_json::from_str::<serde_json::Value>(&text) {
+                // A service account's key is a document: each line of the key itself is looked for.
+                Ok(document) if document.is_object() => {
+                    let key = document["private_key"].as_str().unwrap();
+                    secrets.extend(key.lines().filter(|line| !line.starts_with("---")).map(str::to_owned));
+                }
+                _ => drop(secrets.insert(text)),
+            }
         }
     }
     // What went over the wire: access tokens, and refresh tokens old and new.
@@ -55,6 +68,11 @@ async fn no_secret_is_found_in_anything_that_is_written() {
         let authorization = request.request.header("authorization").unwrap_or_default();
         secrets.extend(authorization.split_once(' ').map(|(_, value)| value.to_owned()));
         secrets.extend(request.request.form("refresh_token"));
+    }
+    for request in stage.world.bigquery.log() {
+        let authorization = request.request.header("authorization").unwrap_or_default();
+        secrets.extend(authorization.split_once(' ').map(|(_, value)| value.to_owned()));
+        secrets.extend(request.request.form("assertion"));
     }
     assert!(secrets.len() >= 8, "access tokens, refresh tokens and the configured secrets: {}", secrets.len());
 
