@@ -68,7 +68,7 @@ pub async fn check(settings: &Softbase) -> Result<String> {
         // the right and for no row.
         let column = plan.select.order.first().context("a dataset without columns")?;
         let mut conditions = vec![Condition::IsNull(column.clone())];
-        if plan.keys.is_empty() {
+        if plan.key.is_empty() {
             conditions.push(Condition::Equal(column.clone(), Parameter::Text("none".into())));
         }
         let probe = plan.select(conditions);
@@ -84,7 +84,7 @@ struct Plan {
     /// Without conditions.
     select: Select,
     /// The view's own names of the key's columns, none where it has no key, and of the column that tells the month.
-    keys: Vec<String>,
+    key: Vec<String>,
     month: Option<String>,
 }
 
@@ -105,15 +105,15 @@ impl Plan {
             });
         }
         let own_name = |position: usize| items[position].column.clone().context("a key column cannot be absent");
-        let key = |name: &&str| {
+        let part = |name: &&str| {
             let at = dataset.columns.iter().position(|column| column.name == *name).context("no such key column")?;
             own_name(at)
         };
-        let keys = dataset.key.iter().map(key).collect::<Result<Vec<_>>>()?;
+        let key = dataset.key.iter().map(part).collect::<Result<Vec<_>>>()?;
         // Where nothing is a key, all columns together give an order that repeats.
-        let order = match keys.as_slice() {
+        let order = match key.as_slice() {
             [] => items.iter().filter_map(|item| item.column.clone()).collect(),
-            keys => keys.to_vec(),
+            key => key.to_vec(),
         };
         let month = match dataset.grain {
             Grain::Month => {
@@ -123,7 +123,7 @@ impl Plan {
             Grain::Snapshot | Grain::Day => None,
         };
         let select = Select { schema: catalog.schema, table: catalog.table, items, conditions: Vec::new(), order };
-        Ok(Plan { dataset, select, keys, month })
+        Ok(Plan { dataset, select, key, month })
     }
 
     fn select(&self, conditions: Vec<Condition>) -> Select {
@@ -189,7 +189,7 @@ async fn pull_partition(
                     "{}.{} gives the same {} in more than one row",
                     plan.select.schema,
                     plan.select.table,
-                    plan.keys.join(", ")
+                    plan.key.join(", ")
                 );
                 pull.landing.push(None, &values)?;
                 let rows = pull.landing.rows();
