@@ -1,11 +1,11 @@
 # Everything a newcomer needs is cargo, make, a C compiler, and npm or a libduckdb of their own.
-# One build profile serves all targets but `bench`, so the dependencies are compiled once.
+# One build profile serves all targets but those that measure, so the dependencies are compiled once.
 
 SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-server lint bench clean
+.PHONY: help setup demo test test-server lint bench bench-quick measure clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -32,8 +32,15 @@ lint: setup ## Check formatting, lints, licences and scripts
 	    set -x; shellcheck scripts/*.sh .ci/run; \
 	else echo "shellcheck is missing, the scripts stay unchecked"; fi
 
-bench: setup ## Measure, with a release build
+bench: setup ## Measure every step, with a release build (benches/README.md)
 	$(CARGO) bench --locked
+
+bench-quick: setup ## The same on small sizes, to see the order of things
+	MARTS_BENCH_ROWS=$${MARTS_BENCH_ROWS:-10000} $(CARGO) bench --locked -- \
+	    --sample-size 10 --warm-up-time 0.2 --measurement-time 0.5 --noplot
+
+measure: setup ## Measure memory and start-up against what is promised, with a release build
+	scripts/measure.sh
 
 clean: ## Remove what was built and the demonstration, and keep marts.toml and staging
 	$(CARGO) clean

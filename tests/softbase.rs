@@ -1,5 +1,7 @@
 //! The Softbase extractor and the SQL Server connector, against the simulated server.
 
+mod ledger;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -165,6 +167,7 @@ impl Dealer {
             excluded_branches: Vec::new(),
             excluded_work_orders: Vec::new(),
             rental: Rental::default(),
+            ledger: None,
         };
         let config = Config {
             path: folder.path().join("marts.toml"),
@@ -199,6 +202,10 @@ impl Dealer {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: None,
+            hubspot: None,
+            cases: None,
+            zoom: None,
+            bigquery: None,
         };
         let staging = Staging::new(&self.config.staging.path);
         let pulled_at = "2026-01-21T06:00:00Z".parse().unwrap();

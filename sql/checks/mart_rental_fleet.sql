@@ -347,7 +347,8 @@ states_and_total as (
         mart.snapshot_date                                                        as period,
         mart.rented_units || ' rented, ' || mart.available_units || ' available, ' || mart.maintenance_units
             || ' under maintenance and '
-            || coalesce(list_sum(list_transform(objects.other, lambda text: text::bigint)), 0) || ' others are not ' || mart.total_units || ' units'                 as detail
+            || coalesce(list_sum(list_transform(objects.other, lambda text: text::bigint)), 0) || ' others are not '
+            || mart.total_units || ' units'                                         as detail
 
     from mart
 

@@ -62,16 +62,16 @@ pub async fn pull(
 pub async fn check(settings: &Softbase) -> Result<String> {
     let mut server = Server::once(&settings.server);
     let mut views = Vec::new();
-    for dataset in DATASETS.iter().filter(|dataset| dataset.connector == Connector::Softbase) {
+    let wanted = |dataset: &&&Dataset| match dataset.connector {
+        Connector::Softbase => true,
+        Connector::SoftbaseLedger => settings.ledger.is_some(),
+        _ => false,
+    };
+    for dataset in DATASETS.iter().filter(wanted) {
         let plan = Plan::read(&mut server, &settings.schema, dataset).await?;
-        // The catalog shows more than may be read. Keys are never NULL, and nothing is NULL and a text, so this asks for
-        // the right and for no row.
+        // The catalog shows more than may be read. Nothing is NULL and is not, so this asks for the right and for no row.
         let column = plan.select.order.first().context("a dataset without columns")?;
-        let mut conditions = vec![Condition::IsNull(column.clone())];
-        if plan.key.is_empty() {
-            conditions.push(Condition::Equal(column.clone(), Parameter::Text("none".into())));
-        }
-        let probe = plan.select(conditions);
+        let probe = plan.select(vec![Condition::IsNull(column.clone()), Condition::IsNotNull(column.clone())]);
         server.query(&probe.statement(), || Ok(()), |(), _| Ok(())).await?;
         views.push(format!("{}.{}", plan.select.schema, plan.select.table));
     }
@@ -84,13 +84,13 @@ struct Plan {
     /// Without conditions.
     select: Select,
     /// The view's own names of the key's columns, none where it has no key, and of the column that tells the month.
-    key: Vec<String>,
+    keys: Vec<String>,
     month: Option<String>,
 }
 
 impl Plan {
     async fn read(server: &mut Server<'_>, schema: &str, dataset: &'static Dataset) -> Result<Plan> {
-        ensure!(dataset.connector == Connector::Softbase, "{} does not come from Softbase", dataset.name);
+        ensure!(is_softbase(dataset), "{} does not come from Softbase", dataset.name);
         let (table, _) = source(&dataset.columns[0])?;
         let catalog = server.catalog(schema, table).await?;
         let mut items = Vec::with_capacity(dataset.columns.len());
@@ -105,15 +105,15 @@ impl Plan {
             });
         }
         let own_name = |position: usize| items[position].column.clone().context("a key column cannot be absent");
-        let part = |name: &&str| {
+        let key = |name: &&str| {
             let at = dataset.columns.iter().position(|column| column.name == *name).context("no such key column")?;
             own_name(at)
         };
-        let key = dataset.key.iter().map(part).collect::<Result<Vec<_>>>()?;
+        let keys = dataset.key.iter().map(key).collect::<Result<Vec<_>>>()?;
         // Where nothing is a key, all columns together give an order that repeats.
-        let order = match key.as_slice() {
+        let order = match keys.as_slice() {
             [] => items.iter().filter_map(|item| item.column.clone()).collect(),
-            key => key.to_vec(),
+            keys => keys.to_vec(),
         };
         let month = match dataset.grain {
             Grain::Month => {
@@ -123,12 +123,16 @@ impl Plan {
             Grain::Snapshot | Grain::Day => None,
         };
         let select = Select { schema: catalog.schema, table: catalog.table, items, conditions: Vec::new(), order };
-        Ok(Plan { dataset, select, key, month })
+        Ok(Plan { dataset, select, keys, month })
     }
 
     fn select(&self, conditions: Vec<Condition>) -> Select {
         Select { conditions, ..self.select.clone() }
     }
+}
+
+fn is_softbase(dataset: &Dataset) -> bool {
+    matches!(dataset.connector, Connector::Softbase | Connector::SoftbaseLedger)
 }
 
 /// Table and column in "InvoiceReg.InvoiceDate".
@@ -189,7 +193,7 @@ async fn pull_partition(
                     "{}.{} gives the same {} in more than one row",
                     plan.select.schema,
                     plan.select.table,
-                    plan.key.join(", ")
+                    plan.keys.join(", ")
                 );
                 pull.landing.push(None, &values)?;
                 let rows = pull.landing.rows();
@@ -249,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_softbase_column_names_its_source_and_months_have_their_column() {
-        for dataset in DATASETS.iter().filter(|dataset| dataset.connector == Connector::Softbase) {
+        for dataset in DATASETS.iter().filter(|dataset| is_softbase(dataset)) {
             for column in dataset.columns {
                 source(column).unwrap();
             }

@@ -7,15 +7,15 @@ use anyhow::{Context, Result, bail};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
-use super::columns::Column;
-
 /// The rows of a batch, its columns in the order of `columns`.
-pub(super) fn encode(batch: &RecordBatch, columns: &[Column]) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// A column that the batch lacks, and a value that there is no way to copy.
+pub fn encode(batch: &RecordBatch, columns: &[&str]) -> Result<Vec<u8>> {
     let mut arrays = Vec::with_capacity(columns.len());
-    for column in columns {
-        let array =
-            batch.column_by_name(&column.name).with_context(|| format!("the rows lack column {}", column.name))?;
-        arrays.push((column.name.as_str(), array.as_ref()));
+    for name in columns {
+        let array = batch.column_by_name(name).with_context(|| format!("the rows lack column {name}"))?;
+        arrays.push((*name, array.as_ref()));
     }
     let mut text = String::with_capacity(batch.num_rows() * columns.len() * 8);
     for row in 0..batch.num_rows() {
@@ -41,7 +41,7 @@ fn value(text: &mut String, array: &dyn Array, row: usize) -> Result<()> {
         DataType::Boolean => text.push(if array.as_boolean().value(row) { 't' } else { 'f' }),
         DataType::Date32 => {
             let date = array.as_primitive::<Date32Type>().value_as_date(row).context("a date out of range")?;
-            write!(text, "{}", date.format("%Y-%m-%d"))?;
+            write!(text, "{date}")?;
         }
         DataType::Timestamp(..) => {
             let instant = array.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row);
@@ -60,15 +60,12 @@ fn value(text: &mut String, array: &dyn Array, row: usize) -> Result<()> {
 /// overflow a wrong amount.
 fn decimal(text: &mut String, number: i128, scale: i8) -> Result<()> {
     let scale = usize::try_from(scale).context("a decimal with a negative scale")?;
-    let digits = format!("{:0>width$}", number.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
     if number < 0 {
         text.push('-');
     }
-    text.push_str(whole);
+    write!(text, "{:0>width$}", number.unsigned_abs(), width = scale + 1)?;
     if scale > 0 {
-        text.push('.');
-        text.push_str(fraction);
+        text.insert(text.len() - scale, '.');
     }
     Ok(())
 }
@@ -96,8 +93,7 @@ mod tests {
     use super::*;
 
     fn encoded(columns: &[(&str, ArrayRef)]) -> Result<String> {
-        let names: Vec<_> =
-            columns.iter().map(|(name, _)| Column { name: (*name).into(), type_name: String::new() }).collect();
+        let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
         let batch = RecordBatch::try_from_iter(columns.iter().cloned()).unwrap();
         encode(&batch, &names).map(|text| String::from_utf8(text).unwrap())
     }

@@ -18,6 +18,7 @@ use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction, query, query_as, quer
 use crate::ledger::{self, Counts, Finished, RunId, Status};
 use crate::postgres::{self, Kind, OneLine};
 use columns::Column;
+pub use copy::encode;
 use statements::Statements;
 
 /// The organisation that is published.
@@ -162,10 +163,11 @@ async fn copy_rows(
     columns: &[Column],
 ) -> Result<u64> {
     let expected: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let mut copy = transaction.copy_in_raw(statement).await.one_line().context("starting the copy")?;
     let mut failure = None;
     for batch in batches {
-        let sent = match copy::encode(batch, columns) {
+        let sent = match copy::encode(batch, &names) {
             Ok(text) => copy.send(text).await.map(|_| ()).one_line(),
             Err(error) => Err(error),
         };

@@ -120,17 +120,21 @@ fn a_truck_and_its_charger_under_one_number_are_rented_by_serial() {
 #[test]
 fn a_line_without_a_serial_rents_every_unit_of_its_number() {
     let mut parts = Parts::new();
-    parts.equipment.extend([unit("C9", "u1"), ready("", "U1"), ready("S3", "U1B"), ready("", "S9")]);
+    parts.equipment.extend([unit("C9", "u1"), ready("", "U1"), ready("S3", "U1B"), ready("", "S1")]);
     parts.lines = vec![line("1600001", " ", "U1")];
-    assert_eq!(parts.units(), [5, 3, 2, 0], "the truck, its charger, and the unit that is only a number");
+    // The fourth of them has for its number the serial of the truck: one identity is one unit.
+    assert_eq!(parts.units(), [4, 3, 1, 0], "the truck, its charger, and the unit that is only a number");
     assert_eq!(parts.rules(), ["shared_numbers"]);
     // With a serial that nobody has, it rents nothing, whatever number stands beside it.
     parts.lines = vec![line("1600001", "S1-TYPO", "U1")];
     assert_eq!(parts.units()[1], 0);
     assert_eq!(parts.rules(), ["lines_without_unit"]);
     // A serial is never looked for among unit numbers.
+    parts.equipment.push(ready("", "S9"));
     parts.lines = vec![line("1600001", "S9", "")];
     assert_eq!(parts.units()[1], 0);
+    parts.lines = vec![line("1600001", "S1", "")];
+    assert_eq!(parts.units()[1], 1);
 }
 
 #[test]

@@ -8,14 +8,16 @@ mod fleet;
 mod general_ledger;
 mod invoices;
 mod rentals;
+mod statements;
 mod tables;
 mod work;
 
-pub use chart::{CHART, DealerAccount};
+pub use chart::{Chart, DealerAccount, Nature};
 pub use figures::{Exclusions, SalesDay};
 pub use fleet::{Machine, MachineOddity, MachineType, RENTAL_DEPT, RentalLine, SOLD_UNIT};
 pub use general_ledger::{GlRow, TrialBalance};
 pub use rentals::{FleetDay, FleetRules, Units};
+pub use statements::{CashFlow, Effect, Financials};
 
 use chrono::{NaiveDate, NaiveDateTime};
 
@@ -37,12 +39,23 @@ pub struct DealerOptions {
     pub fleet_trucks: u32,
     /// Leave out the GL rows of accounts that rarely move in the months they do not, as the ERP does.
     pub sparse_gl: bool,
+    /// How the accounts are numbered.
+    pub chart: Chart,
 }
 
 impl DealerOptions {
     /// A dealer with some tens of invoices a business day, on fiscal years from November.
     pub fn new(seed: u64, from: NaiveDate, to: NaiveDate) -> Self {
-        Self { seed, from, to, fiscal_year_start_month: 11, invoices_per_day: 30, fleet_trucks: 60, sparse_gl: true }
+        Self {
+            seed,
+            from,
+            to,
+            fiscal_year_start_month: 11,
+            invoices_per_day: 30,
+            fleet_trucks: 60,
+            sparse_gl: true,
+            chart: Chart::SixDigits,
+        }
     }
 }
 

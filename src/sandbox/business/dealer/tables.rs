@@ -2,7 +2,6 @@
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 
-use super::chart::CHART;
 use super::{Dealer, LineType};
 use crate::sandbox::business::table::{Cell, Column, TableData};
 use crate::sandbox::business::{Cents, decimal};
@@ -271,7 +270,8 @@ impl Dealer {
     pub fn chart_of_accounts(&self) -> TableData {
         let columns =
             vec![required("AccountNo", "char(10)"), column("Description", "nvarchar(60)"), column("Type", "char(1)")];
-        let rows = CHART.iter().map(|account| {
+        let accounts = self.options.chart.accounts();
+        let rows = accounts.iter().map(|account| {
             vec![
                 Cell::Text(format!("{:<10}", account.number)),
                 account.description.into(),

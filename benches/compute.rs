@@ -1,0 +1,46 @@
+//! Computing and auditing: from the landing zone to a mart's rows.
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use marts::audit;
+use marts::compute::Compute;
+
+use crate::ground::{Ground, Scene, Task};
+
+/// Every mart of the night, and sales at each size.
+fn tasks(ground: &Ground) -> impl Iterator<Item = (&Scene, &Task)> {
+    let scenes = std::iter::once(&ground.night).chain(&ground.bulks);
+    scenes.flat_map(|scene| scene.tasks.iter().map(move |task| (scene, task)))
+}
+
+/// Opening DuckDB over the pulls and running the mart's SQL.
+pub fn compute(criterion: &mut Criterion, ground: &Ground) {
+    let mut group = criterion.benchmark_group("compute");
+    group.sample_size(10);
+    for (scene, task) in tasks(ground) {
+        let (elements, bytes) = task.size();
+        group.throughput(Throughput::ElementsAndBytes { elements, bytes });
+        group.bench_function(BenchmarkId::new(task.plan.job.mart, elements), |bencher| {
+            bencher.iter(|| {
+                let compute = Compute::open(&scene.inputs(task)).expect("it opens");
+                compute.compute().expect("it computes")
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The checks of a computed mart, against the same rows as published.
+pub fn audit(criterion: &mut Criterion, ground: &Ground) {
+    let mut group = criterion.benchmark_group("audit");
+    group.sample_size(10);
+    for (scene, task) in tasks(ground) {
+        let compute = Compute::open(&scene.inputs(task)).expect("it opens");
+        let published = compute.compute().expect("it computes");
+        let (elements, bytes) = task.size();
+        group.throughput(Throughput::ElementsAndBytes { elements, bytes });
+        group.bench_function(BenchmarkId::new(task.plan.job.mart, elements), |bencher| {
+            bencher.iter(|| audit::audit(&compute, &published).expect("it is audited"));
+        });
+    }
+    group.finish();
+}

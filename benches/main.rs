@@ -1,0 +1,30 @@
+//! What `make bench` measures. README.md in this folder says how to read it.
+
+mod compute;
+mod ground;
+mod land;
+mod night;
+mod publish;
+mod table;
+
+use std::time::SystemTime;
+
+use criterion::Criterion;
+use ground::Ground;
+
+fn main() {
+    let began = SystemTime::now();
+    let folder = table::folder();
+    table::heading();
+    let mut criterion = Criterion::default().output_directory(&folder).configure_from_args();
+    let ground = Ground::prepare();
+    land::json(&mut criterion, &ground);
+    land::sql(&mut criterion, &ground);
+    compute::compute(&mut criterion, &ground);
+    compute::audit(&mut criterion, &ground);
+    publish::copy(&mut criterion);
+    publish::publish(&mut criterion, &ground);
+    night::night(&mut criterion, &ground);
+    criterion.final_summary();
+    table::results(&folder, began);
+}
