@@ -130,6 +130,9 @@ fn a_line_without_a_serial_rents_every_unit_of_its_number() {
     assert_eq!(parts.units()[1], 0);
     assert_eq!(parts.rules(), ["lines_without_unit"]);
     // A serial is never looked for among unit numbers.
+    parts.equipment.push(ready("", "S9"));
+    parts.lines = vec![line("1600001", "S9", "")];
+    assert_eq!(parts.units()[1], 0);
     parts.lines = vec![line("1600001", "S1", "")];
     assert_eq!(parts.units()[1], 1);
 }

@@ -95,6 +95,6 @@ impl Dealer {
 }
 
 /// A date before 1990 is how old rows say "none".
-fn real(at: Option<NaiveDateTime>) -> Option<NaiveDateTime> {
+pub(super) fn real(at: Option<NaiveDateTime>) -> Option<NaiveDateTime> {
     at.filter(|at| at.year() >= 1990)
 }

@@ -101,7 +101,7 @@ pub(super) fn billed_serial(truck: i64, order: i64) -> Option<String> {
         1 => None,
         3 => Some("NOBODY-KNOWS".into()),
         5 => Some(GONE_SERIAL.into()),
-        6 | 8 if is_electric(truck) => battery_serial(truck).map(|serial| serial.to_lowercase()),
+        0 | 2 | 4 | 6 | 8 if is_electric(truck) => battery_serial(truck).map(|serial| serial.to_lowercase()),
         _ => Some(truck_serial(truck)),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
+use super::figures::real;
 use super::fleet::{MachineOddity, MachineType, RENTAL_DEPT};
 use super::{Dealer, Exclusions, LineType, Machine, RentalLine, WorkOrder};
 use crate::sandbox::business::Cents;
@@ -138,9 +139,7 @@ impl RentalLine {
 
 impl WorkOrder {
     fn rents_on(&self, day: NaiveDate) -> bool {
-        let is_closed = self
-            .closed
-            .is_some_and(|at| at.date() <= day && at.date() > NaiveDate::from_ymd_opt(1990, 1, 1).expect("a date"));
+        let is_closed = real(self.closed).is_some_and(|at| at.date() <= day);
         self.kind == "R" && !self.is_quote() && self.deleted.is_none() && self.opened.date() <= day && !is_closed
     }
 
