@@ -165,20 +165,22 @@ echo "Database  PostgreSQL ${postgres%% *}, $database"
 echo
 
 status=0
-# row WHAT VALUE UNIT [LIMIT]
+# row WHAT VALUE UNIT [LIMIT [EXCUSE]]: what is over its limit is no success, excused or not.
 row() {
     local verdict=
     if [[ -n ${4:-} ]]; then
         verdict="at most $4 $3: kept"
         if awk "BEGIN { exit !($2 > $4) }"; then
-            verdict="at most $4 $3: NOT KEPT"
+            verdict="at most $4 $3: ${5:-NOT KEPT}"
             status=1
         fi
     fi
     printf '%-62s %9s %-5s %s\n' "$1" "$2" "$3" "$verdict"
 }
 rate() { awk "BEGIN { printf \"%.0f\", $1 / ($2 / 1000) }"; }
-row "landing $landed rows: peak memory of the process" "$land_mib" MiB "$memory_limit_mib"
+excuse=
+if [[ -z ${MARTS_TEST_POSTGRES_URL:-} ]]; then excuse="not to be told, the database counts in"; fi
+row "landing $landed rows: peak memory of the process" "$land_mib" MiB "$memory_limit_mib" "$excuse"
 row "landing $landed rows: duration" "$land_ms" ms
 row "landing $landed rows: speed" "$(rate "$landed" "$land_ms")" /s
 row "the whole run: peak memory of the process" "$((run_kib / 1024))" MiB
