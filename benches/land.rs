@@ -27,6 +27,9 @@ pub fn json(criterion: &mut Criterion, ground: &Ground) {
     let wanted = [Wanted {
         dataset: dataset("quickbooks_profit_and_loss").expect("the dataset"),
         partitions: vec![month],
+        settled: Vec::new(),
+        settled_after: 0,
+        may_be_absent: false,
         staged: Vec::new(),
         may_lack: false,
     }];

@@ -54,3 +54,18 @@ create or replace macro breakdown(entries) as
 
 -- Whether two text keys are the same, as the source's servers compare them: case and trailing blanks do not count.
 create or replace macro same_key(one, other) as lower(trim(one)) = lower(trim(other));
+
+-- amount / things to two places, half away from zero, for amounts of up to eighteen decimals, which ratio() would round
+-- first; 0 when there are no things. Amounts of up to 17 whole digits.
+create or replace macro average(amount, things) as
+    case
+        when things = 0 then 0::decimal(38, 2)
+        else (
+            sign(amount) * (
+                (
+                    200 * abs(replace(amount::decimal(38, 18)::varchar, '.', '')::hugeint)
+                    + things::hugeint * 1000000000000000000
+                ) // (things::hugeint * 2000000000000000000)
+            )
+        )::decimal(38, 0) * 0.01
+    end;

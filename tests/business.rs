@@ -3,7 +3,10 @@
 mod wire;
 
 use chrono::{Datelike, Days, NaiveDate};
-use marts::sandbox::business::dealer::{Dealer, DealerOptions, Exclusions, Invoice, Oddity, TrialBalance};
+use marts::sandbox::business::dealer::{
+    Dealer, DealerOptions, Exclusions, FleetDay, FleetRules, Invoice, LineType, Machine, MachineOddity, Oddity,
+    SOLD_UNIT, TrialBalance, WorkOrder,
+};
 use marts::sandbox::business::services::{ServicesCompany, ServicesOptions};
 use marts::sandbox::business::{Basis, Cell, Cents, calendar};
 use proptest::prelude::*;
@@ -182,6 +185,54 @@ fn the_register_has_each_oddity() {
     assert!(0 < some && some < all);
     let closed: usize = month().map(|day| dealer.closed_work_orders(day)).sum();
     assert!(closed > 100 && dealer.open_work_orders(day("2024-05-31")) > 10);
+}
+
+#[test]
+fn a_fleet_has_what_counts_trip_over() {
+    let dealer = dealer(3);
+    let odd = |oddity| dealer.machines.iter().filter(move |machine| machine.oddity == oddity);
+    for oddity in [
+        MachineOddity::Twice,
+        MachineOddity::Pseudo,
+        MachineOddity::PseudoUnitNo,
+        MachineOddity::Sold,
+        MachineOddity::Deleted,
+        MachineOddity::CustomerOwned,
+    ] {
+        assert!(odd(oddity).count() > 0, "{oddity:?}");
+    }
+    // A truck, its battery and its charger share a number, or nearly.
+    let parts = |number: &str| {
+        let of_number = |machine: &&Machine| machine.unit_no.as_deref().is_some_and(|unit| unit.starts_with(number));
+        dealer.machines.iter().filter(of_number).map(|machine| machine.unit_no.as_deref().unwrap()).collect::<Vec<_>>()
+    };
+    // This one is listed twice besides.
+    assert_eq!(parts("U102"), ["U102"; 4]);
+    assert_eq!(parts("U105"), ["U105", "U105B", "U105C"]);
+
+    let order = |number: i64| dealer.work_orders.iter().find(|order| order.number == number).unwrap();
+    let lines = |wanted: fn(&WorkOrder) -> bool| dealer.rental_lines.iter().any(|line| wanted(order(line.work_order)));
+    assert!(lines(|order| order.kind == "S"));
+    assert!(lines(WorkOrder::is_quote));
+    assert!(lines(|order| order.kind == "R" && order.deleted.is_some()));
+    assert!(lines(|order| order.kind == "R" && order.ship_to.trim().is_empty()));
+    assert!(dealer.rental_lines.iter().any(|line| line.deleted.is_some()));
+    let serials: Vec<_> =
+        dealer.invoices.iter().filter(|i| i.amount(LineType::Rental) != 0).map(|i| &i.serial).collect();
+    assert!(serials.iter().any(|serial| serial.is_none()));
+
+    let today = dealer.options.to;
+    let fleet = |rules: &FleetRules| dealer.fleet_day(today, rules);
+    let found = fleet(&FleetRules::default());
+    assert_eq!(found.revenue.values().sum::<Cents>(), found.revenue_mtd);
+    let days = calendar::days(calendar::month_start(today), today);
+    let rental = |day| dealer.sales_day(day, &Exclusions::default()).revenue[LineType::Rental as usize];
+    assert_eq!(days.map(rental).sum::<Cents>(), found.revenue_mtd);
+    let total = |found: &FleetDay| found.units.values().map(|units| units.total()).sum::<i64>();
+    let without = fleet(&FleetRules { gone: vec![SOLD_UNIT.into()], ..FleetRules::default() });
+    assert_eq!(total(&found), total(&without) + 1);
+    // Sixty trucks, twenty batteries, twenty chargers, and two whose unit number is none.
+    assert_eq!(total(&without), 60 + 20 + 20 + 2);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! DuckDB compute: the macros, the marts on awkward rows, what is refused, and the audits.
 
+mod crm;
 mod financial;
+mod fleet;
+mod ledger;
 mod macros;
 mod model;
 mod oracle;
@@ -8,4 +11,5 @@ mod query;
 mod refusals;
 mod sales;
 mod sql_folder;
-mod support;
+pub mod support;
+mod zoom;

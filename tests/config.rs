@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use marts::config::{Basis, Config, SecretRef, SqlLogin, SqlTls};
+use marts::config::{Basis, Config, FloorPlan, SecretRef, SqlLogin, SqlTls};
 use marts::datasets::Connector;
 
 const EXAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/marts.example.toml"));
@@ -61,8 +61,13 @@ fn the_example_is_a_configuration() {
     assert_eq!(bennett.excluded_months.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2024-02-01"]);
     assert!(bennett.has(Connector::Softbase) && !bennett.has(Connector::QuickBooks));
     assert_eq!(vital.quickbooks.as_ref().unwrap().basis, Basis::Accrual);
+    let cases = vital.cases.as_ref().unwrap();
+    assert_eq!((cases.table.as_str(), cases.min_group_size), ("Case_Data_Summary_NOPHI", 5));
     let softbase = ips.softbase.as_ref().unwrap();
     assert_eq!(softbase.schema, "ind004");
+    let (bennett, ips) = (bennett.ledger().unwrap(), ips.ledger().unwrap());
+    assert_eq!((bennett.floor_plan, bennett.healthy_above, bennett.warning_above), (FloorPlan::Financing, 0, -50_000));
+    assert_eq!((bennett.lacks(), ips.lacks()), (None, None));
     let SqlLogin::AzureAd { client_secret, .. } = &softbase.server.login else { panic!("an Azure AD login") };
     assert_eq!(*client_secret, SecretRef::File("/etc/marts/secrets/ips-softbase".into()));
 }
@@ -102,7 +107,7 @@ fn the_example_shows_every_key() {
         assert_eq!(*keys, known, "keys of {table}: the example against the parser");
         probed += 1;
     }
-    assert_eq!(probed, 9, "tables of the example");
+    assert_eq!(probed, 17, "tables of the example");
 }
 
 #[test]
@@ -120,6 +125,7 @@ fn what_is_left_out_has_its_default() {
     let softbase = org.softbase.as_ref().unwrap();
     assert!(!softbase.total_includes_tax);
     assert_eq!((softbase.server.port, softbase.server.tls), (1433, SqlTls::Required));
+    assert!(softbase.ledger.is_none() && !org.has(Connector::SoftbaseLedger));
 }
 
 #[test]
@@ -222,6 +228,26 @@ fn a_sql_server_wants_tls_and_one_login() {
     assert!(text("user = \"reader\"\n", "").contains("wants a login"));
     assert!(text("schema = \"ben002\"", "schema = \"ben002]; drop\"").contains("a schema is made of"));
     assert!(text("database", "port = 0\ndatabase").contains("at least 1"));
+}
+
+#[test]
+fn a_case_database_has_defaults_and_a_category_that_says_nothing_of_persons() {
+    let with = |lines: &str| {
+        format!(
+            "{ORG}[org.cases]\n{lines}\n{}",
+            SOFTBASE.replace("[org.softbase]\nschema = \"ben002\"\n", "").replace("softbase", "cases")
+        )
+    };
+    let config = parse(&with("")).unwrap();
+    let cases = config.orgs[0].cases.as_ref().unwrap();
+    assert_eq!((cases.schema.as_str(), cases.table.as_str()), ("dbo", "Case_Data_Summary_NOPHI"));
+    assert_eq!((cases.category_column.as_str(), cases.min_group_size), ("Solution", 5));
+    assert!(cases.harmless_labels.is_empty() && config.orgs[0].has(Connector::Cases));
+    let message = refusal(&with("category_column = \"Organization\""));
+    assert!(message.starts_with("8:19: \"Organization\" is no column that may be read as category"), "{message}");
+    assert!(refusal(&with("min_group_size = 0")).contains("at least 1"));
+    assert!(refusal(&with("table = \" \"")).contains("may not be empty"));
+    assert!(refusal(&format!("{ORG}[org.cases]\n")).contains("\"server\" is missing in [org.cases]"));
 }
 
 #[test]

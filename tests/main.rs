@@ -1,11 +1,15 @@
 //! The one integration binary: every further one would link DuckDB again.
 
 mod business;
+mod cases;
 mod cli;
 mod compute;
 mod config;
+mod ga4;
+mod hubspot;
 mod night;
 mod postgres;
 mod quickbooks;
 mod softbase;
 mod tds;
+mod zoom;

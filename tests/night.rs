@@ -2,7 +2,11 @@
 
 pub mod stage;
 
+mod crm;
 mod failures;
 mod figures;
+mod fleet;
+mod ledger;
 mod pages;
 mod secrets;
+mod zoom;

@@ -1,5 +1,7 @@
 //! The Softbase extractor and the SQL Server connector, against the simulated server.
 
+mod ledger;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,8 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{NaiveDate, NaiveDateTime};
 use marts::clock::Clock;
 use marts::config::{
-    Config, Limits, Org, PostgresSettings, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
+    Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls,
+    StagingSettings,
 };
 use marts::datasets::{Dataset, dataset};
 use marts::extract::{Context, softbase, sqlserver};
@@ -43,6 +46,7 @@ fn invoice_columns() -> Vec<TableColumn> {
         TableColumn::new("BillTo", SqlType::Char(12)),
         TableColumn::new("BillToName", SqlType::NVarChar(80)),
         TableColumn::new("ShipTo", SqlType::NVarChar(12)),
+        TableColumn::new("SerialNo", SqlType::NVarChar(30)),
         TableColumn::new("SaleCode", SqlType::VarChar(10)),
         TableColumn::new("SaleBranch", SqlType::SmallInt),
         TableColumn::new("SaleDept", SqlType::SmallInt),
@@ -74,6 +78,8 @@ fn work_orders() -> Table {
     let columns = vec![
         TableColumn::new("WONo", SqlType::NVarChar(10)).not_null(),
         TableColumn::new("Type", SqlType::Char(2)),
+        TableColumn::new("BillTo", SqlType::Char(10)),
+        TableColumn::new("ShipTo", SqlType::Char(10)),
         TableColumn::new("OpenDate", SqlType::DateTime),
         TableColumn::new("CompletedDate", SqlType::DateTime),
         TableColumn::new("ClosedDate", SqlType::DateTime),
@@ -87,7 +93,34 @@ fn work_orders() -> Table {
 
 fn database(invoices: Vec<Vec<SqlValue>>) -> Database {
     let invoices = Table::new("ben002", "InvoiceReg", invoice_columns(), invoices);
-    Database::new("evo", vec![invoices, work_orders()]).unwrap()
+    let (equipment, lines) = (equipment(Vec::new()), rental_lines(Vec::new()));
+    Database::new("evo", vec![invoices, work_orders(), equipment, lines]).unwrap()
+}
+
+/// Equipment, in types that dealers really have; this dealer's view marks no deleted rows.
+fn equipment(rows: Vec<Vec<(&str, SqlValue)>>) -> Table {
+    let columns = vec![
+        TableColumn::new("UnitNo", SqlType::NVarChar(20)),
+        TableColumn::new("SerialNo", SqlType::Char(20)),
+        TableColumn::new("Make", SqlType::VarChar(20)),
+        TableColumn::new("Model", SqlType::NVarChar(20)),
+        TableColumn::new("RentalStatus", SqlType::NVarChar(20)),
+        TableColumn::new("InventoryDept", SqlType::SmallInt),
+        TableColumn::new("Customer", SqlType::Bit),
+    ];
+    let rows = rows.iter().map(|values| row(&columns, values)).collect();
+    Table::new("ben002", "Equipment", columns, rows)
+}
+
+fn rental_lines(rows: Vec<Vec<(&str, SqlValue)>>) -> Table {
+    let columns = vec![
+        TableColumn::new("WONo", SqlType::Int),
+        TableColumn::new("SerialNo", SqlType::NVarChar(30)),
+        TableColumn::new("UnitNo", SqlType::NVarChar(20)),
+        TableColumn::new("DeletionTime", SqlType::DateTime),
+    ];
+    let rows = rows.iter().map(|values| row(&columns, values)).collect();
+    Table::new("ben002", "WORental", columns, rows)
 }
 
 /// Four invoices of January.
@@ -133,6 +166,8 @@ impl Dealer {
             excluded_customers: Vec::new(),
             excluded_branches: Vec::new(),
             excluded_work_orders: Vec::new(),
+            rental: Rental::default(),
+            ledger: None,
         };
         let config = Config {
             path: folder.path().join("marts.toml"),
@@ -167,6 +202,10 @@ impl Dealer {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: None,
+            hubspot: None,
+            cases: None,
+            zoom: None,
+            bigquery: None,
         };
         let staging = Staging::new(&self.config.staging.path);
         let pulled_at = "2026-01-21T06:00:00Z".parse().unwrap();
@@ -389,6 +428,64 @@ async fn a_view_that_doubles_rows_fails_the_pull() {
 }
 
 #[tokio::test]
+async fn equipment_and_rental_lines_have_no_key_and_land_row_by_row() {
+    let truck = vec![
+        ("UnitNo", "U1".into()),
+        ("SerialNo", "SN1".into()),
+        ("InventoryDept", SqlValue::Int(60)),
+        ("Customer", SqlValue::Bit(false)),
+        ("RentalStatus", "  ".into()),
+    ];
+    let battery = vec![("UnitNo", " U1 ".into()), ("Make", "GNB".into()), ("Customer", SqlValue::Bit(true))];
+    let equipment = equipment(vec![truck.clone(), Vec::new(), battery, truck]);
+    let lines = rental_lines(vec![
+        vec![("WONo", SqlValue::Int(1_600_001)), ("SerialNo", "SN1".into())],
+        vec![("WONo", SqlValue::Int(1_600_001)), ("SerialNo", "SN1".into()), ("DeletionTime", at("2026-01-03"))],
+    ]);
+    let dealer = Dealer::new(options(Database::new("evo", vec![equipment, lines]).unwrap())).await;
+    let landed = dealer.pull(dataset("softbase_equipment").unwrap(), &["2026-01-20"]).await.unwrap();
+    let truck = [("unit_no", "U1"), ("serial_no", "SN1"), ("inventory_dept", "60"), ("is_customers", "false")];
+    let mut found = rows(&landed[0]);
+    found.sort();
+    let battery = cells(&[("unit_no", "U1"), ("make", "GNB"), ("is_customers", "true")]);
+    let mut expected = [cells(&[]), battery, cells(&truck), cells(&truck)];
+    expected.sort();
+    assert_eq!(found, expected);
+    let landed = dealer.pull(dataset("softbase_rental_lines").unwrap(), &["2026-01-20"]).await.unwrap();
+    let line = [("work_order_no", "1600001"), ("serial_no", "SN1")];
+    let deleted = [&line[..], &[("deleted_date", "2026-01-03")]].concat();
+    let found = rows(&landed[0]);
+    assert!(found.len() == 2 && found.contains(&cells(&line)) && found.contains(&cells(&deleted)), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_fleet_that_is_not_what_it_was_fails_its_pull() {
+    let changed = |change: fn(&mut Table)| {
+        let mut table = equipment(vec![vec![("UnitNo", "U1".into())]]);
+        change(&mut table);
+        options(Database::new("evo", vec![table]).unwrap())
+    };
+    let refusal = async |options: TdsOptions| {
+        let dealer = Dealer::new(options).await;
+        let pulled = dealer.pull(dataset("softbase_equipment").unwrap(), &["2026-01-20"]).await;
+        assert_eq!(dealer.files(), Vec::<PathBuf>::new());
+        format!("{:#}", pulled.unwrap_err())
+    };
+    let line = refusal(changed(|table| table.columns[4].name = "Status".into())).await;
+    assert!(line.contains("ben002.Equipment has no column RentalStatus, which rental_status needs"), "{line}");
+    let line = refusal(changed(|table| table.columns[5].sql_type = SqlType::NVarChar(4))).await;
+    assert!(line.contains("InventoryDept is nvarchar(4), which is not what inventory_dept expects: bigint"), "{line}");
+    let line = refusal(changed(|table| table.rows = Rows::Memory(Vec::new()))).await;
+    assert!(line.contains("softbase_equipment of 2026-01-20 came back empty, which it never is"), "{line}");
+    let line = refusal(options(Database::new("evo", vec![work_orders()]).unwrap())).await;
+    assert!(line.contains("there is no ben002.Equipment, or the login may not see it"), "{line}");
+    // Nothing on rent, ever, may be.
+    let dealer = Dealer::new(options(january())).await;
+    let landed = dealer.pull(dataset("softbase_rental_lines").unwrap(), &["2026-01-20"]).await.unwrap();
+    assert_eq!(landed[0].manifest().rows, 0);
+}
+
+#[tokio::test]
 async fn an_empty_month_is_a_pull_and_an_empty_snapshot_is_not() {
     let mut orders = work_orders();
     orders.rows = Rows::Memory(Vec::new());
@@ -539,7 +636,7 @@ async fn connections_are_encrypted_as_configured() {
     for tls in [SqlTls::Strict, SqlTls::Required, SqlTls::TrustAny] {
         dealer.softbase.server.tls = tls;
         let line = softbase::check(&dealer.softbase).await.unwrap();
-        assert_eq!(line, "127.0.0.1/evo: ben002.InvoiceReg, ben002.WO can be read");
+        assert_eq!(line, "127.0.0.1/evo: ben002.InvoiceReg, ben002.WO, ben002.Equipment, ben002.WORental can be read");
     }
     // Authorities that did not sign this certificate: one of another name, and one that only bears the same.
     let other = rcgen::generate_simple_self_signed(["authority.example".to_owned()]).unwrap().cert.pem();

@@ -77,6 +77,7 @@ fn connectors(job: &Job) -> String {
 
 fn rows(job: &Job) -> String {
     match job.periods {
+        Periods::Days { count: 1 } => "1 day".to_owned(),
         Periods::Days { count } => format!("{count} days"),
         Periods::Months { count } => format!("{count} months"),
     }

@@ -1,12 +1,13 @@
 //! Log lines: for people on a terminal, JSON elsewhere; always on stderr.
 //!
 //! Warnings and errors by default, since the progress lines tell the rest; `-v` adds each stage, `-vv` its details.
-//! `RUST_LOG` overrules both.
+//! `RUST_LOG` overrules both, for all but the SQL Server driver.
 
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -15,17 +16,19 @@ use super::Global;
 
 /// Starts logging for the whole process.
 pub fn start(global: &Global, bars: &MultiProgress) {
-    // Only our own crate speaks below `warn`. tiberius is silent: it logs what servers say, which may quote a person's
-    // data, and what it says comes back as an error anyway.
+    // Only our own crate speaks below `warn`.
     let default = match (global.quiet, global.verbose) {
-        (true, _) => "error,tiberius=off",
-        (false, 0) => "warn,tiberius=off",
-        (false, 1) => "warn,tiberius=off,marts=info",
-        (false, _) => "warn,tiberius=off,marts=debug",
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "warn,marts=info",
+        (false, _) => "warn,marts=debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // tiberius is silent whatever RUST_LOG says: it logs what servers say, errors that quote a person's data and whole
+    // rows among it. What matters of that comes back as an error anyway.
+    let silent = filter_fn(|metadata| !metadata.target().starts_with("tiberius"));
     let writer = AboveBars(bars.clone());
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(silent);
     // A second start, as in tests, changes nothing.
     let _ = if io::stderr().is_terminal() {
         registry.with(tracing_subscriber::fmt::layer().with_target(false).with_writer(writer)).try_init()

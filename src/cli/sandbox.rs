@@ -25,19 +25,35 @@ pub struct SandboxArgs {
     /// Serve so many invoices in the last month, to measure with
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub invoices: Option<u64>,
+    /// Keep about so many contacts in the CRM, to measure with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub contacts: Option<u64>,
+    /// Give each day of the app so many events, to measure with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub events: Option<u64>,
 }
 
 /// Serves until Ctrl-C or SIGTERM.
 pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
     context.runtime()?.block_on(async {
         let to = args.to.unwrap_or_else(|| yesterday(context));
-        let options = WorldOptions { bulk_invoices: args.invoices, ..WorldOptions::new(args.seed, to, context.clock.clone()) };
+        let options = WorldOptions {
+            ledgers: true,
+            bulk_invoices: args.invoices,
+            bulk_contacts: args.contacts,
+            bulk_events: args.events,
+            ..WorldOptions::new(args.seed, to, context.clock.clone())
+        };
         let world = World::start(options).await?;
         let config = world.write_config(&args.dir)?;
         output::print(&format!(
-            "QuickBooks  {}\nSQL Server  {}\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
+            "QuickBooks  {}\nHubSpot     {}\nZoom        {}\nBigQuery    {}\nSQL Server  {} (dealers), {} (cases)\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
             world.quickbooks.url(),
+            world.hubspot.url(),
             world.softbase.addr(),
+            world.cases.addr(),
+            world.zoom.base_url(),
+            world.bigquery.url(),
             config.display()
         ))?;
         super::interrupted().await;

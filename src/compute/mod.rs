@@ -43,8 +43,8 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// Opens a connection with a view for each dataset that the job reads, the relations `periods`, `settings`,
-    /// `excluded_customers`, `excluded_branches` and `excluded_work_orders`, and the macros of `sql/macros.sql`.
+    /// Opens a connection with a view for each dataset that the job reads, the relations that sql/README.md lists, the
+    /// macros of `sql/macros.sql`, and the relations of `sql/shared` whose datasets the job reads.
     ///
     /// # Errors
     /// A dataset that the job reads and of which there is no pull at all.

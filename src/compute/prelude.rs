@@ -5,11 +5,14 @@ use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 
 use super::Inputs;
 use super::pulls::known;
+use crate::config::{AccountRange, Ledger, Rental};
 use crate::datasets::{Dataset, Grain};
+use crate::jobs::{REDUCTIONS, SHARED, Shared, Source};
+use crate::staging::Landed;
 
 /// From when on the audit warns: columns of `settings`.
 /// `drop_pct`: a day lost this share of the invoices that are published for it. `jump_pct`: a closed month moved by
@@ -56,10 +59,55 @@ fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -
     for read in inputs.plan.source.reads {
         writeln!(sql, "{};\n", view(known(read.dataset)?, &files(read.dataset)?, &[]))?;
     }
+    let reads: Vec<_> = inputs.plan.source.reads.iter().map(|read| read.dataset).collect();
+    for reduction in REDUCTIONS.iter().filter(|reduction| reduction.reads.iter().all(|name| reads.contains(name))) {
+        // A table, not a view: the mart reads it several times, and the audit again.
+        writeln!(sql, "create or replace table {} as\n{};\n", reduction.name, reduction.sql.trim_end())?;
+    }
     sql.push_str(&periods(inputs)?);
+    sql.push_str(&local_days(inputs)?);
+    sql.push_str(&source_totals(inputs));
     sql.push_str(&settings(inputs));
+    sql.push_str(&ledger(inputs));
     sql.push_str(MACROS);
+    for shared in shared(inputs.plan.source) {
+        write!(sql, "\ncreate or replace view {} as\n{};\n", shared.name, shared.sql.trim_end())?;
+    }
     Ok(sql)
+}
+
+/// The shared relations whose datasets a source reads.
+fn shared(source: &Source) -> impl Iterator<Item = &'static Shared> {
+    let is_read = move |dataset: &&str| source.reads.iter().any(|read| read.dataset == *dataset);
+    SHARED.iter().filter(move |shared| shared.reads.iter().all(is_read))
+}
+
+/// What the accounts of a ledger mean. Without a ledger the ranges are empty.
+fn ledger(inputs: &Inputs<'_>) -> String {
+    let ledger = inputs.org.ledger();
+    let settings = ledger.map(|ledger| {
+        let Ledger { close_lag_days, floor_plan, healthy_above, warning_above, .. } = ledger;
+        format!("({close_lag_days}, '{}', {healthy_above}, {warning_above})", floor_plan.name())
+    });
+    let bounds = |range: &AccountRange| format!("{}, {}", literal(&range.first), literal(&range.last));
+    let accounts = ledger.map_or(&[][..], |ledger| &ledger.accounts).iter().enumerate();
+    let accounts = accounts.map(|(at, range)| format!("({}, {}, {at})", literal(range.class), bounds(range)));
+    let depreciation = ledger.map_or(&[][..], |ledger| &ledger.depreciation).iter();
+    let depreciation = depreciation.map(|range| format!("({})", bounds(range)));
+    [
+        table(
+            "ledger_settings",
+            "close_lag_days integer, floor_plan varchar, healthy_above bigint, warning_above bigint",
+            &settings.into_iter().collect::<Vec<_>>(),
+        ),
+        table(
+            "account_ranges",
+            "account_class varchar, first_account varchar, last_account varchar, precedence integer",
+            &accounts.collect::<Vec<_>>(),
+        ),
+        table("depreciation_ranges", "first_account varchar, last_account varchar", &depreciation.collect::<Vec<_>>()),
+    ]
+    .concat()
 }
 
 /// A dataset as a view over its files, with the types of its declaration; `partition` names folders of the path that
@@ -105,19 +153,55 @@ fn periods(inputs: &Inputs<'_>) -> Result<String> {
     Ok(table("periods", columns, &rows.collect::<Result<Vec<_>>>()?))
 }
 
+/// So many local days before the first period are in `local_days`: the longest look back of a mart that counts instants.
+const DAYS_BEFORE: u64 = 30;
+
+/// Every local day from some before the first period to the last, with its bounds in UTC: "the N days that end with".
+fn local_days(inputs: &Inputs<'_>) -> Result<String> {
+    let periods = &inputs.plan.periods;
+    let days = match (periods.first(), periods.last()) {
+        (Some(first), Some(last)) => crate::periods::days(first.start - Days::new(DAYS_BEFORE), last.end),
+        _ => Vec::new(),
+    };
+    let rows = days.iter().map(|day| {
+        let (from, to) = day.bounds(inputs.org.timezone)?;
+        Ok(format!("(date '{}', timestamp '{from}', timestamp '{to}')", day.start))
+    });
+    let columns = "local_date date, starts_at timestamp, ends_at timestamp";
+    Ok(table("local_days", columns, &rows.collect::<Result<Vec<_>>>()?))
+}
+
+/// What the sources themselves said of the pulls' sizes, for the audits.
+fn source_totals(inputs: &Inputs<'_>) -> String {
+    let rows: Vec<_> = inputs
+        .pulls
+        .all()
+        .map(Landed::manifest)
+        .flat_map(|manifest| {
+            manifest.source_totals.iter().map(|(name, value)| {
+                let cells = [&manifest.dataset, &manifest.period, name, value].map(|text| literal(text));
+                format!("({})", cells.join(", "))
+            })
+        })
+        .collect();
+    table("source_totals", "dataset varchar, period varchar, name varchar, total varchar", &rows)
+}
+
 fn settings(inputs: &Inputs<'_>) -> String {
     let Inputs { org, as_of, .. } = inputs;
     let day = |date: Option<NaiveDate>| date.map_or("null".to_owned(), |date| format!("date '{date}'"));
     let softbase = org.softbase.as_ref();
     let settings = format!(
-        "({}, {}, {}, date '{as_of}', {})",
+        "({}, {}, {}, date '{as_of}', {}, {})",
         day(org.data_start_date),
         softbase.is_some_and(|softbase| softbase.total_includes_tax),
         org.fiscal_year_start_month,
+        org.hubspot.as_ref().map_or("null".to_owned(), |hubspot| literal(&hubspot.home_currency)),
         THRESHOLDS.map(|(_, value)| value.to_string()).join(", "),
     );
     let columns = format!(
-        "data_start_date date, total_includes_tax boolean, fiscal_year_start_month integer, as_of date, {}",
+        "data_start_date date, total_includes_tax boolean, fiscal_year_start_month integer, as_of date, \
+         home_currency varchar, {}",
         THRESHOLDS.map(|(name, _)| format!("{name} integer")).join(", "),
     );
     let texts = |list: &[String]| list.iter().map(|text| format!("({})", literal(text))).collect::<Vec<_>>();
@@ -125,11 +209,45 @@ fn settings(inputs: &Inputs<'_>) -> String {
     let work_orders = softbase.map_or(Vec::new(), |softbase| texts(&softbase.excluded_work_orders));
     let branches = softbase
         .map_or(Vec::new(), |softbase| softbase.excluded_branches.iter().map(|branch| format!("({branch})")).collect());
+    let months = org.excluded_months.iter().map(|month| format!("(date '{month}')")).collect::<Vec<_>>();
+    let min_group_size = org.cases.as_ref().map_or(1, |cases| cases.min_group_size);
+    let zoom = org.zoom.as_ref();
+    let connected = zoom.map_or(Vec::new(), |zoom| texts(&zoom.connected_results));
+    let mut missed = zoom.map_or(Vec::new(), |zoom| texts(&zoom.missed_results));
+    if zoom.is_some_and(|zoom| zoom.voicemail_is_missed && !zoom.missed_results.iter().any(|it| it == "voicemail")) {
+        missed.push("('voicemail')".to_owned());
+    }
+    let monthly_days: Vec<_> = org.bigquery.iter().map(|bigquery| format!("({})", bigquery.monthly_days)).collect();
     [
         table("settings", &columns, &[settings]),
+        table("excluded_months", "month_start date", &months),
         table("excluded_customers", "customer_no varchar", &customers),
         table("excluded_branches", "branch bigint", &branches),
         table("excluded_work_orders", "work_order_no varchar", &work_orders),
+        table("app_settings", "monthly_days integer", &monthly_days),
+        table("zoom_connected_results", "result varchar", &connected),
+        table("zoom_missed_results", "result varchar", &missed),
+        table("case_settings", "min_group_size bigint", &[format!("({min_group_size})")]),
+        softbase.map_or_else(|| rental(&Rental::default()), |softbase| rental(&softbase.rental)),
+    ]
+    .concat()
+}
+
+/// What the rental fleet is.
+fn rental(rental: &Rental) -> String {
+    let texts = |list: &[String]| list.iter().map(|text| format!("({})", literal(text))).collect::<Vec<_>>();
+    let numbers = |list: &[i64]| list.iter().map(|number| format!("({number})")).collect::<Vec<_>>();
+    let words = [("allied", &rental.allied_words), ("battery_charger", &rental.battery_charger_words)];
+    let words = words.into_iter().flat_map(|(unit_type, words)| {
+        words.iter().map(move |word| format!("({}, {})", literal(unit_type), literal(word)))
+    });
+    [
+        table("rental_departments", "inventory_dept bigint", &numbers(&rental.departments)),
+        table("allied_departments", "inventory_dept bigint", &numbers(&rental.allied_departments)),
+        table("unit_type_words", "unit_type varchar, word varchar", &words.collect::<Vec<_>>()),
+        table("pseudo_numbers", "number varchar", &texts(&rental.pseudo_numbers)),
+        table("excluded_units", "number varchar", &texts(&rental.excluded_units)),
+        table("internal_customers", "customer_no varchar", &texts(&rental.internal_customers)),
     ]
     .concat()
 }

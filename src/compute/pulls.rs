@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, Utc};
 
+use crate::config::Org;
 use crate::datasets::{Dataset, dataset};
+use crate::periods;
 use crate::run::Wanted;
 use crate::staging::{Landed, Staging};
 
@@ -21,8 +23,8 @@ impl Pulls {
     pub fn winners(staging: &Staging, org: &str, wanted: &[Wanted], as_of_pull: Option<DateTime<Utc>>) -> Result<Self> {
         let mut pulls = Vec::new();
         let mut missing = Vec::new();
-        for Wanted { dataset, partitions, .. } in wanted {
-            for partition in partitions {
+        for Wanted { dataset, partitions, settled, .. } in wanted {
+            for partition in partitions.iter().chain(settled) {
                 match staging.winner(dataset, org, *partition, as_of_pull)? {
                     Some(landed) => pulls.push(landed),
                     None => missing.push(format!("{} {partition}", dataset.name)),
@@ -34,6 +36,27 @@ impl Pulls {
         }
         pulls.extend(Self::snapshots(staging, org, wanted, as_of_pull)?);
         Ok(pulls.into_iter().collect())
+    }
+
+    /// What is to be pulled when what staging holds of settled days need not be pulled again, and what it holds.
+    ///
+    /// A day counts as settled when it was pulled so late that its records no longer changed. One that the source did not
+    /// have is asked for again.
+    pub fn settled(staging: &Staging, org: &Org, wanted: &[Wanted]) -> Result<(Vec<Wanted>, Vec<Landed>)> {
+        let mut kept = Vec::new();
+        let mut to_pull = wanted.to_vec();
+        for wanted in &mut to_pull {
+            for partition in std::mem::take(&mut wanted.settled) {
+                let settled_on = partition.end() + Days::new(u64::from(wanted.settled_after));
+                let pulled_on = |landed: &Landed| periods::local_day(landed.manifest().pulled_at, org.timezone);
+                match staging.winner(wanted.dataset, &org.slug, partition, None)? {
+                    Some(landed) if !landed.is_absent() && pulled_on(&landed) >= settled_on => kept.push(landed),
+                    _ => wanted.partitions.push(partition),
+                }
+            }
+            wanted.partitions.sort();
+        }
+        Ok((to_pull, kept))
     }
 
     /// The snapshots of days gone by, which only staging has.

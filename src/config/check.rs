@@ -11,9 +11,10 @@ use url::{Host, Url};
 
 use super::parse::{Fault, nearest};
 use super::{
-    Basis, Config, Limits, Org, PostgresSettings, QuickBooks, SecretRef, Security, Softbase, SqlLogin, SqlServer,
-    SqlTls, StagingSettings, wire,
+    Basis, BigQuery, Cases, Config, HubSpot, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security,
+    Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings, Zoom, ledger, wire,
 };
+use crate::datasets::cases::CATEGORIES;
 
 type Checked<T> = Result<T, Fault>;
 
@@ -74,6 +75,10 @@ fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
         excluded_months: written.excluded_months.iter().map(month_start).collect::<Checked<_>>()?,
         softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
         quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
+        hubspot: written.hubspot.map(|hubspot| self::hubspot(hubspot, base)).transpose()?,
+        zoom: written.zoom.map(|zoom| self::zoom(zoom, base)).transpose()?,
+        cases: written.cases.map(|cases| self::cases(cases, base)).transpose()?,
+        bigquery: written.bigquery.map(|bigquery| self::bigquery(bigquery, base)).transpose()?,
     })
 }
 
@@ -89,6 +94,23 @@ fn softbase(written: wire::Softbase, base: &Path) -> Checked<Softbase> {
         excluded_customers: written.excluded_customers.into_iter().map(filled).collect::<Checked<_>>()?,
         excluded_branches: written.excluded_branches,
         excluded_work_orders: written.excluded_work_orders.into_iter().map(filled).collect::<Checked<_>>()?,
+        ledger: written.ledger.map(ledger::check).transpose()?,
+        rental: rental(written.rental)?,
+    })
+}
+
+fn rental(written: wire::Rental) -> Checked<Rental> {
+    let texts = |list: Vec<wire::Text>| list.into_iter().map(filled).collect::<Checked<Vec<_>>>();
+    let or = |list: Option<Vec<wire::Text>>, default: Vec<String>| list.map_or(Ok(default), texts);
+    let default = Rental::default();
+    Ok(Rental {
+        departments: written.departments.unwrap_or(default.departments),
+        allied_departments: written.allied_departments.unwrap_or(default.allied_departments),
+        allied_words: or(written.allied_words, default.allied_words)?,
+        battery_charger_words: or(written.battery_charger_words, default.battery_charger_words)?,
+        pseudo_numbers: or(written.pseudo_numbers, default.pseudo_numbers)?,
+        excluded_units: texts(written.excluded_units)?,
+        internal_customers: texts(written.internal_customers)?,
     })
 }
 
@@ -159,6 +181,115 @@ fn quickbooks(written: wire::QuickBooks, base: &Path) -> Checked<QuickBooks> {
             wire::Basis::Accrual => Basis::Accrual,
             wire::Basis::Cash => Basis::Cash,
         },
+    })
+}
+
+fn cases(written: wire::Cases, base: &Path) -> Checked<Cases> {
+    let or = |text: Option<wire::Text>, default: &str| text.map_or_else(|| Ok(default.to_owned()), filled);
+    let category_span = written.category_column.as_ref().map(Spanned::span);
+    let category_column = or(written.category_column, "Solution")?;
+    if !CATEGORIES.contains(&category_column.as_str()) {
+        return Err(Fault {
+            span: category_span,
+            message: format!(
+                "\"{category_column}\" is no column that may be read as category; those are {}",
+                CATEGORIES.join(", ")
+            ),
+        });
+    }
+    Ok(Cases {
+        server: sql_server(written.server, base)?,
+        schema: or(written.schema, "dbo")?,
+        table: or(written.table, "Case_Data_Summary_NOPHI")?,
+        category_column,
+        min_group_size: at_least(written.min_group_size, 1, 5)?,
+        harmless_labels: written.harmless_labels.into_iter().map(filled).collect::<Checked<_>>()?,
+    })
+}
+
+fn hubspot(written: wire::HubSpot, base: &Path) -> Checked<HubSpot> {
+    let api_version = match written.api_version {
+        None => "v3".to_owned(),
+        Some(version) if version.get_ref() == "v3" || month_start(&version).is_ok() => version.into_inner(),
+        Some(version) => {
+            return Err(Fault::at(
+                version.span(),
+                "a version of HubSpot's API is \"v3\", or a month as in \"2026-09\"",
+            ));
+        }
+    };
+    let home_currency = match written.home_currency {
+        None => "USD".to_owned(),
+        Some(code) if code.get_ref().len() == 3 => {
+            matching(code, |letter| letter.is_ascii_uppercase(), "a currency is written as in \"USD\"")?
+        }
+        Some(code) => return Err(Fault::at(code.span(), "a currency is written as in \"USD\"")),
+    };
+    Ok(HubSpot {
+        base_url: url(written.base_url, "https://api.hubapi.com")?,
+        access_token: secret(written.access_token, base),
+        api_version,
+        home_currency,
+    })
+}
+
+fn zoom(written: wire::Zoom, base: &Path) -> Checked<Zoom> {
+    let results = |written: Option<Vec<wire::Text>>, default: &[&str]| match written {
+        None => Ok(default.iter().map(|result| (*result).to_owned()).collect()),
+        Some(written) => written.into_iter().map(result).collect::<Checked<Vec<_>>>(),
+    };
+    let letters = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    Ok(Zoom {
+        base_url: url(written.base_url, "https://api.zoom.us/v2")?,
+        token_url: url(written.token_url, "https://zoom.us/oauth/token")?,
+        account_id: matching(written.account_id, letters, "an account id is made of letters, digits, - and _")?,
+        client_id: secret(written.client_id, base),
+        client_secret: secret(written.client_secret, base),
+        connected_results: results(written.connected_results, &Zoom::CONNECTED)?,
+        missed_results: results(written.missed_results, &Zoom::MISSED)?,
+        voicemail_is_missed: written.voicemail_is_missed,
+        requests_per_second: at_least(written.requests_per_second, 1, 4)?,
+    })
+}
+
+/// A result as it is landed: anything else would match no call, without a word.
+fn result(written: wire::Text) -> Checked<String> {
+    let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    matching(written, letters, "a result is written in lower case with _ for blanks, as in no_answer")
+}
+
+fn bigquery(written: wire::BigQuery, base: &Path) -> Checked<BigQuery> {
+    let monthly_days = match written.monthly_days {
+        Some(days) if !matches!(days.get_ref(), 28 | 30) => {
+            return Err(Fault::at(days.span(), "a month of users is 30 days, or 28 as Google counts"));
+        }
+        days => days.map_or(30, Spanned::into_inner),
+    };
+    Ok(BigQuery {
+        // These stand in SQL and in URLs.
+        project: matching(
+            written.project,
+            |letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-',
+            "a project id is made of lower-case letters, digits and -",
+        )?,
+        dataset: matching(
+            written.dataset,
+            |letter| letter.is_ascii_alphanumeric() || letter == '_',
+            "a dataset is made of letters, digits and _",
+        )?,
+        location: match written.location {
+            Some(location) => matching(
+                location,
+                |letter| letter.is_ascii_alphanumeric() || letter == '-',
+                "a location is written as in US, EU or europe-west3",
+            )?,
+            None => "US".to_owned(),
+        },
+        credentials: secret(written.credentials, base),
+        base_url: url(written.base_url, "https://bigquery.googleapis.com/bigquery/v2")?,
+        token_url: url(written.token_url, "https://oauth2.googleapis.com/token")?,
+        max_billed_mib: at_least(written.max_billed_mib, 10, 102_400)?,
+        monthly_days,
     })
 }
 

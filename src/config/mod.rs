@@ -3,6 +3,7 @@
 //! The file as it is written is in `wire`, the checks in `check`, the messages in `parse`.
 
 mod check;
+mod ledger;
 mod parse;
 mod wire;
 
@@ -16,6 +17,8 @@ use chrono_tz::Tz;
 use secrecy::SecretString;
 
 use crate::datasets::Connector;
+
+pub use ledger::{AccountRange, FloorPlan, Ledger};
 
 /// Everything `marts.toml` says, checked. Relative paths are relative to the file's folder.
 #[derive(Debug, Clone)]
@@ -100,6 +103,10 @@ pub struct Org {
     pub excluded_months: Vec<NaiveDate>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
+    pub hubspot: Option<HubSpot>,
+    pub zoom: Option<Zoom>,
+    pub cases: Option<Cases>,
+    pub bigquery: Option<BigQuery>,
 }
 
 impl Org {
@@ -107,7 +114,25 @@ impl Org {
     pub fn has(&self, connector: Connector) -> bool {
         match connector {
             Connector::Softbase => self.softbase.is_some(),
+            Connector::SoftbaseLedger => self.ledger().is_some(),
             Connector::QuickBooks => self.quickbooks.is_some(),
+            Connector::HubSpot => self.hubspot.is_some(),
+            Connector::Zoom => self.zoom.is_some(),
+            Connector::Cases => self.cases.is_some(),
+            Connector::BigQuery => self.bigquery.is_some(),
+        }
+    }
+
+    /// What the accounts of its ledger mean, where it has one.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.softbase.as_ref()?.ledger.as_ref()
+    }
+
+    /// Why a connector that it has cannot be used; none when it can.
+    pub fn lacks(&self, connector: Connector) -> Option<&'static str> {
+        match connector {
+            Connector::SoftbaseLedger => self.ledger()?.lacks(),
+            _ => None,
         }
     }
 }
@@ -126,6 +151,59 @@ pub struct Softbase {
     pub excluded_branches: Vec<i64>,
     /// Work orders known to be corrupt.
     pub excluded_work_orders: Vec<String>,
+    /// What the accounts of its ledger mean; none = no statements from the ledger.
+    pub ledger: Option<Ledger>,
+    pub rental: Rental,
+}
+
+/// `[org.softbase.rental]`: what the rental fleet is, and how its machines are told apart.
+#[derive(Debug, Clone)]
+pub struct Rental {
+    /// The `InventoryDept`s whose equipment is the rental fleet.
+    pub departments: Vec<i64>,
+    /// The `InventoryDept`s whose equipment is allied, whatever make and model say.
+    pub allied_departments: Vec<i64>,
+    /// A machine whose make or model holds one of these is allied.
+    pub allied_words: Vec<String>,
+    /// One whose make or model holds one of these is a battery or a charger; every other machine is a forklift.
+    pub battery_charger_words: Vec<String>,
+    /// Entries in serial or unit number that stand for none.
+    pub pseudo_numbers: Vec<String>,
+    /// Units sold or moved that are still in a rental department, by serial or unit number.
+    pub excluded_units: Vec<String>,
+    /// The dealer's own accounts, which are no customers of the fleet.
+    pub internal_customers: Vec<String>,
+}
+
+impl Default for Rental {
+    fn default() -> Self {
+        let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        Rental {
+            departments: vec![60],
+            allied_departments: vec![30],
+            allied_words: texts(&["allied"]),
+            battery_charger_words: texts(&["battery", "charger", "batt", "charge"]),
+            pseudo_numbers: texts(&["null", "RTRSEL", "TUGBAT", "PBATRO1", "SER01"]),
+            excluded_units: Vec::new(),
+            internal_customers: Vec::new(),
+        }
+    }
+}
+
+/// `[org.cases]`: the case database, a SQL Server with one summary table.
+#[derive(Debug, Clone)]
+pub struct Cases {
+    pub server: SqlServer,
+    /// `dbo`
+    pub schema: String,
+    /// `Case_Data_Summary_NOPHI`
+    pub table: String,
+    /// The column that is counted as category: one of [`crate::datasets::cases::CATEGORIES`], `Solution` by default.
+    pub category_column: String,
+    /// Categories of fewer new cases are merged, because a small group may point at a person. 1 = none are.
+    pub min_group_size: u32,
+    /// Labels that look like personal data to the tripwire, and that somebody has found to be none.
+    pub harmless_labels: Vec<String>,
 }
 
 /// How to reach a SQL Server.
@@ -158,6 +236,16 @@ pub enum SqlLogin {
         /// `https://login.microsoftonline.com`
         authority: String,
     },
+}
+
+impl SqlLogin {
+    /// The secret that the login needs.
+    pub fn secret(&self) -> &SecretRef {
+        match self {
+            SqlLogin::Password { password, .. } => password,
+            SqlLogin::AzureAd { client_secret, .. } => client_secret,
+        }
+    }
 }
 
 /// How the connection is encrypted.
@@ -203,6 +291,68 @@ impl Basis {
             Basis::Cash => "Cash",
         }
     }
+}
+
+/// `[org.hubspot]`.
+#[derive(Debug, Clone)]
+pub struct HubSpot {
+    /// `https://api.hubapi.com`
+    pub base_url: String,
+    /// The token of a private app.
+    pub access_token: SecretRef,
+    /// Which paths are asked: `v3`, or a version named by its month, as `2026-09`.
+    pub api_version: String,
+    /// The account's own currency, ISO 4217: an amount in another one without its home amount is reported.
+    pub home_currency: String,
+}
+
+/// `[org.zoom]`.
+#[derive(Debug, Clone)]
+pub struct Zoom {
+    /// `https://api.zoom.us/v2`
+    pub base_url: String,
+    /// `https://zoom.us/oauth/token`
+    pub token_url: String,
+    /// The account's id, from the page of the server-to-server OAuth app.
+    pub account_id: String,
+    pub client_id: SecretRef,
+    pub client_secret: SecretRef,
+    /// Results that make a call connected when any of its legs has one.
+    pub connected_results: Vec<String>,
+    /// Results that make an inbound call missed when its last leg has one and no leg connected.
+    pub missed_results: Vec<String>,
+    /// Whether a call that ended in voicemail counts as missed.
+    pub voicemail_is_missed: bool,
+    /// Requests in a second, at most; Zoom counts them for the account, all its apps together.
+    pub requests_per_second: u32,
+}
+
+impl Zoom {
+    /// What makes a call connected, unless the configuration says otherwise.
+    pub const CONNECTED: [&str; 6] = ["answered", "accepted", "picked_up", "connected", "call_connected", "succeeded"];
+    /// What makes an unconnected inbound call missed, unless the configuration says otherwise.
+    pub const MISSED: [&str; 5] = ["missed", "no_answer", "ring_timeout", "abandoned", "busy"];
+}
+
+/// `[org.bigquery]`: the export of a GA4 property.
+#[derive(Debug, Clone)]
+pub struct BigQuery {
+    /// The Google Cloud project that holds the dataset and pays for the queries.
+    pub project: String,
+    /// `analytics_<property>`.
+    pub dataset: String,
+    /// Where the dataset is: `US`, `EU`, or a region.
+    pub location: String,
+    /// The service account's key, a JSON document.
+    pub credentials: SecretRef,
+    /// `https://bigquery.googleapis.com/bigquery/v2`
+    pub base_url: String,
+    /// `https://oauth2.googleapis.com/token`
+    pub token_url: String,
+    /// No query may bill more than so many MiB.
+    pub max_billed_mib: u64,
+    /// The days over which a monthly active user is counted: 30, or 28.
+    pub monthly_days: u16,
 }
 
 /// Where a secret is kept: `env:NAME` or `file:PATH`. A literal secret is refused.

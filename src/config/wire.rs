@@ -69,6 +69,10 @@ pub(super) struct Org {
     pub excluded_months: Vec<Text>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
+    pub hubspot: Option<HubSpot>,
+    pub zoom: Option<Zoom>,
+    pub cases: Option<Cases>,
+    pub bigquery: Option<BigQuery>,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +87,35 @@ pub(super) struct Softbase {
     pub excluded_branches: Vec<i64>,
     #[serde(default)]
     pub excluded_work_orders: Vec<Text>,
+    #[serde(default)]
+    pub rental: Rental,
+    pub ledger: Option<super::ledger::Written>,
+    pub server: Spanned<SqlServer>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rental {
+    pub departments: Option<Vec<i64>>,
+    pub allied_departments: Option<Vec<i64>>,
+    pub allied_words: Option<Vec<Text>>,
+    pub battery_charger_words: Option<Vec<Text>>,
+    pub pseudo_numbers: Option<Vec<Text>>,
+    #[serde(default)]
+    pub excluded_units: Vec<Text>,
+    #[serde(default)]
+    pub internal_customers: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cases {
+    pub schema: Option<Text>,
+    pub table: Option<Text>,
+    pub category_column: Option<Text>,
+    pub min_group_size: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub harmless_labels: Vec<Text>,
     pub server: Spanned<SqlServer>,
 }
 
@@ -130,11 +163,48 @@ pub(super) struct QuickBooks {
     pub basis: Option<Basis>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HubSpot {
+    pub base_url: Option<Text>,
+    pub access_token: Secret,
+    pub api_version: Option<Text>,
+    pub home_currency: Option<Text>,
+}
+
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Basis {
     Accrual,
     Cash,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Zoom {
+    pub base_url: Option<Text>,
+    pub token_url: Option<Text>,
+    pub account_id: Text,
+    pub client_id: Secret,
+    pub client_secret: Secret,
+    pub connected_results: Option<Vec<Text>>,
+    pub missed_results: Option<Vec<Text>>,
+    #[serde(default)]
+    pub voicemail_is_missed: bool,
+    pub requests_per_second: Option<Spanned<u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BigQuery {
+    pub project: Text,
+    pub dataset: Text,
+    pub location: Option<Text>,
+    pub credentials: Secret,
+    pub base_url: Option<Text>,
+    pub token_url: Option<Text>,
+    pub max_billed_mib: Option<Spanned<u64>>,
+    pub monthly_days: Option<Spanned<u16>>,
 }
 
 /// A reference to a secret; its path is not yet relative to the file's folder.

@@ -3,8 +3,13 @@
 //!
 //! Landing is typed: an amount is a DECIMAL in the Parquet files, a day a DATE, never text to be parsed again.
 
+pub mod cases;
+mod ga4;
+mod hubspot;
 mod quickbooks;
 mod softbase;
+mod softbase_ledger;
+mod zoom;
 
 use std::sync::Arc;
 
@@ -80,7 +85,13 @@ pub enum Grain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Connector {
     Softbase,
+    /// The general ledger of Softbase: needs classes of accounts besides the server.
+    SoftbaseLedger,
     QuickBooks,
+    HubSpot,
+    Zoom,
+    Cases,
+    BigQuery,
 }
 
 impl Connector {
@@ -88,7 +99,12 @@ impl Connector {
     pub fn name(self) -> &'static str {
         match self {
             Connector::Softbase => "softbase",
+            Connector::SoftbaseLedger => "softbase.ledger",
             Connector::QuickBooks => "quickbooks",
+            Connector::HubSpot => "hubspot",
+            Connector::Zoom => "zoom",
+            Connector::Cases => "cases",
+            Connector::BigQuery => "bigquery",
         }
     }
 }
@@ -99,7 +115,7 @@ pub struct Dataset {
     pub name: &'static str,
     pub connector: Connector,
     pub grain: Grain,
-    /// Columns that identify a row within one pull.
+    /// Columns that identify a row within one pull; none where the source has no key.
     pub key: &'static [&'static str],
     /// A pull without rows is a failed pull, unless the source may truly have none.
     pub may_be_empty: bool,
@@ -142,7 +158,22 @@ const fn required(name: &'static str, kind: Kind, from: &'static str, meaning: &
 pub static DATASETS: &[&Dataset] = &[
     &softbase::INVOICES,
     &softbase::WORK_ORDERS,
+    &softbase::EQUIPMENT,
+    &softbase::RENTAL_LINES,
+    &softbase_ledger::GL,
+    &softbase_ledger::CHART_OF_ACCOUNTS,
     &quickbooks::PROFIT_AND_LOSS,
     &quickbooks::BALANCE_SHEET,
     &quickbooks::CASH_FLOW,
+    &hubspot::CONTACTS,
+    &hubspot::LIFECYCLE_STAGES,
+    &hubspot::DEALS,
+    &hubspot::DEAL_STAGES,
+    &zoom::CALL_LEGS,
+    &zoom::DAILY_REPORT,
+    &zoom::COUNTS,
+    &zoom::COVERAGE,
+    &cases::SUMMARY,
+    &cases::COLUMNS,
+    &ga4::EVENTS,
 ];

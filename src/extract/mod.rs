@@ -1,11 +1,15 @@
 //! The sources. They are known when we compile, so they are an `enum` and a `match`, and the compiler names what is
 //! missing.
 
+pub mod bigquery;
+pub mod cases;
 pub mod http;
+pub mod hubspot;
 pub mod oauth;
 pub mod quickbooks;
 pub mod softbase;
 pub mod sqlserver;
+pub mod zoom;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -55,10 +59,20 @@ pub async fn land(
         wanted.iter().map(|wanted| (wanted.dataset, wanted.partitions.clone())).collect();
     let missing = || format!("{} has no [org.{}]", context.org.slug, connector.name());
     match connector {
-        Connector::Softbase => {
+        Connector::Softbase | Connector::SoftbaseLedger => {
             let settings = context.org.softbase.as_ref().with_context(missing)?;
             softbase::pull(context, settings, &wanted).await
         }
         Connector::QuickBooks => quickbooks::pull(context, tokens, &wanted).await,
+        Connector::HubSpot => hubspot::pull(context, &wanted).await,
+        Connector::Zoom => zoom::pull(context, &wanted).await,
+        Connector::Cases => {
+            let settings = context.org.cases.as_ref().with_context(missing)?;
+            cases::pull(context, settings, &wanted).await
+        }
+        Connector::BigQuery => {
+            let settings = context.org.bigquery.as_ref().with_context(missing)?;
+            bigquery::pull(context, settings, &wanted).await
+        }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chrono::{Days, Months, NaiveDate};
 
 use super::Context;
@@ -62,10 +62,16 @@ pub async fn pull(
 pub async fn check(settings: &Softbase) -> Result<String> {
     let mut server = Server::once(&settings.server);
     let mut views = Vec::new();
-    for dataset in DATASETS.iter().filter(|dataset| dataset.connector == Connector::Softbase) {
+    let wanted = |dataset: &&&Dataset| match dataset.connector {
+        Connector::Softbase => true,
+        Connector::SoftbaseLedger => settings.ledger.is_some(),
+        _ => false,
+    };
+    for dataset in DATASETS.iter().filter(wanted) {
         let plan = Plan::read(&mut server, &settings.schema, dataset).await?;
-        // The catalog shows more than may be read. Keys are never NULL, so this asks for the right and for no row.
-        let probe = plan.select(vec![Condition::IsNull(plan.key.clone())]);
+        // The catalog shows more than may be read. Nothing is NULL and is not, so this asks for the right and for no row.
+        let column = plan.select.order.first().context("a dataset without columns")?;
+        let probe = plan.select(vec![Condition::IsNull(column.clone()), Condition::IsNotNull(column.clone())]);
         server.query(&probe.statement(), || Ok(()), |(), _| Ok(())).await?;
         views.push(format!("{}.{}", plan.select.schema, plan.select.table));
     }
@@ -77,14 +83,14 @@ struct Plan {
     dataset: &'static Dataset,
     /// Without conditions.
     select: Select,
-    /// The view's own names of the key and of the column that tells the month.
-    key: String,
+    /// The view's own names of the key's columns, none where it has no key, and of the column that tells the month.
+    keys: Vec<String>,
     month: Option<String>,
 }
 
 impl Plan {
     async fn read(server: &mut Server<'_>, schema: &str, dataset: &'static Dataset) -> Result<Plan> {
-        ensure!(dataset.connector == Connector::Softbase, "{} does not come from Softbase", dataset.name);
+        ensure!(is_softbase(dataset), "{} does not come from Softbase", dataset.name);
         let (table, _) = source(&dataset.columns[0])?;
         let catalog = server.catalog(schema, table).await?;
         let mut items = Vec::with_capacity(dataset.columns.len());
@@ -99,8 +105,16 @@ impl Plan {
             });
         }
         let own_name = |position: usize| items[position].column.clone().context("a key column cannot be absent");
-        let [key] = dataset.key else { bail!("{} has more than one key column", dataset.name) };
-        let key_at = dataset.columns.iter().position(|column| column.name == *key).context("no such key column")?;
+        let key = |name: &&str| {
+            let at = dataset.columns.iter().position(|column| column.name == *name).context("no such key column")?;
+            own_name(at)
+        };
+        let keys = dataset.key.iter().map(key).collect::<Result<Vec<_>>>()?;
+        // Where nothing is a key, all columns together give an order that repeats.
+        let order = match keys.as_slice() {
+            [] => items.iter().filter_map(|item| item.column.clone()).collect(),
+            keys => keys.to_vec(),
+        };
         let month = match dataset.grain {
             Grain::Month => {
                 let at = dataset.columns.iter().position(is_month_column).context("no column tells the month")?;
@@ -108,20 +122,17 @@ impl Plan {
             }
             Grain::Snapshot | Grain::Day => None,
         };
-        let key = own_name(key_at)?;
-        let select = Select {
-            schema: catalog.schema,
-            table: catalog.table,
-            items,
-            conditions: Vec::new(),
-            order: vec![key.clone()],
-        };
-        Ok(Plan { dataset, select, key, month })
+        let select = Select { schema: catalog.schema, table: catalog.table, items, conditions: Vec::new(), order };
+        Ok(Plan { dataset, select, keys, month })
     }
 
     fn select(&self, conditions: Vec<Condition>) -> Select {
         Select { conditions, ..self.select.clone() }
     }
+}
+
+fn is_softbase(dataset: &Dataset) -> bool {
+    matches!(dataset.connector, Connector::Softbase | Connector::SoftbaseLedger)
 }
 
 /// Table and column in "InvoiceReg.InvoiceDate".
@@ -176,16 +187,14 @@ async fn pull_partition(
                         Value::Date(day) if !sane.contains(&day) => Value::Null,
                         _ => value,
                     });
-                    if let (true, Value::Text(key)) = (dataset.key.contains(&column.name), value) {
-                        ensure!(
-                            pull.keys.is_new(key),
-                            "{}.{} gives the same {} in more than one row",
-                            plan.select.schema,
-                            plan.select.table,
-                            plan.key
-                        );
-                    }
                 }
+                ensure!(
+                    dataset.key.is_empty() || pull.keys.is_new(&key_of(dataset, &values)),
+                    "{}.{} gives the same {} in more than one row",
+                    plan.select.schema,
+                    plan.select.table,
+                    plan.keys.join(", ")
+                );
                 pull.landing.push(None, &values)?;
                 let rows = pull.landing.rows();
                 if rows.is_multiple_of(REPORT_EVERY) {
@@ -199,6 +208,19 @@ async fn pull_partition(
     let landed = pull.landing.finish()?;
     (context.progress)(dataset.name, Some(partition), rows);
     Ok(landed)
+}
+
+/// The key of a row as one text.
+fn key_of(dataset: &Dataset, values: &[Value<'_>]) -> String {
+    let parts = dataset.columns.iter().zip(values).filter(|(column, _)| dataset.key.contains(&column.name));
+    let texts = parts.map(|(_, value)| match value {
+        Value::Text(text) => (*text).to_owned(),
+        Value::Int(number) => number.to_string(),
+        Value::Date(day) => day.to_string(),
+        // Landing refuses a key that is null, and nothing else is one.
+        _ => String::new(),
+    });
+    texts.collect::<Vec<_>>().join("\u{1f}")
 }
 
 /// What one try has got so far; dropped, it leaves nothing.
@@ -231,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_softbase_column_names_its_source_and_months_have_their_column() {
-        for dataset in DATASETS.iter().filter(|dataset| dataset.connector == Connector::Softbase) {
+        for dataset in DATASETS.iter().filter(|dataset| is_softbase(dataset)) {
             for column in dataset.columns {
                 source(column).unwrap();
             }

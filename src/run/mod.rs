@@ -208,7 +208,7 @@ impl Night<'_> {
     ) -> Result<()> {
         let job = work.job;
         let source = source_for(job, org).context("the job has no source for the organisation")?;
-        let plan = plan(job, source, org, window)?;
+        let mut plan = plan(job, source, org, window)?;
         let periods = plan.periods.first().zip(plan.periods.last()).map(|(first, last)| (first.start, last.end));
         if !self.request.dry_run {
             if let Locked::HeldBy(holder) = self.database.lock(job.mart, row.id).await? {
@@ -226,6 +226,8 @@ impl Night<'_> {
 
         let began = Instant::now();
         let pulls = self.land(org, &plan, window, tonight).await?;
+        let absent = plan.leave_out_absent(&pulls);
+        ensure!(!plan.periods.is_empty(), "the source has none of the days to report{}", said(&absent));
         report.landed = pulls.all().map(|landed| landed.manifest().rows).sum();
         let landing = began.elapsed();
         tracing::info!(
@@ -247,7 +249,8 @@ impl Night<'_> {
             let compute = Compute::open(&inputs)?;
             let rows: usize = compute.compute()?.iter().map(|batch| batch.num_rows()).sum();
             (self.tell)(&Event::Computed { org: &org.slug, job: job.name, rows: rows as u64 });
-            let held = audit::split(audit::audit(&compute, &published)?, &plan.periods);
+            let mut held = audit::split(audit::audit(&compute, &published)?, &plan.periods);
+            held.warnings.extend(absent);
             Ok((held.clone(), compute.rows_except(&held.periods)?, rows))
         })?;
         let computing = began.elapsed();
@@ -308,24 +311,31 @@ impl Night<'_> {
             pages: self.request.pages.clone(),
             progress: &told,
         };
+        let (wanted, settled) = Pulls::settled(&self.staging, org, &plan.wanted)?;
         // Two jobs of a night that read the same dataset read the same pull, so that their figures agree.
-        let mut missing = plan.wanted.clone();
+        let mut missing = wanted.clone();
         for Wanted { dataset, partitions, .. } in &mut missing {
             partitions.retain(|partition| !tonight.contains_key(&(dataset.name, *partition)));
         }
-        extract::land(&context, self.database, plan.source.connector, &missing).await?;
+        let found = extract::land(&context, self.database, plan.source.connector, &missing).await?;
         // Only now that none has failed does any of them win.
         for landed in staging.commit().context("committing the pulls")? {
             let dataset = dataset(&landed.manifest().dataset).context("a pull of an unknown dataset")?;
             tonight.insert((dataset.name, landed.partition()?), landed);
         }
+        // What was found staged, because the source no longer has it, is no new pull.
+        for landed in found {
+            let dataset = dataset(&landed.manifest().dataset).context("a pull of an unknown dataset")?;
+            tonight.entry((dataset.name, landed.partition()?)).or_insert(landed);
+        }
         let mut landed = Vec::new();
-        for Wanted { dataset, partitions, .. } in &plan.wanted {
+        for Wanted { dataset, partitions, .. } in &wanted {
             for partition in partitions {
                 let pull = tonight.get(&(dataset.name, *partition));
                 landed.push(pull.with_context(|| format!("{} {partition} was not pulled", dataset.name))?.clone());
             }
         }
+        landed.extend(settled);
         landed.extend(Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?);
         Ok(landed.into_iter().collect())
     }
@@ -380,6 +390,12 @@ impl Night<'_> {
         let mut connection = self.database.connection().await?;
         ledger::finish(&mut connection, row.id, &self.run, &finished).await
     }
+}
+
+/// `: ga4_events of 2026-01-20, …`
+fn said(absent: &[audit::Finding]) -> String {
+    let days: Vec<_> = absent.iter().filter_map(|finding| Some(finding.period?.to_string())).collect();
+    if days.is_empty() { String::new() } else { format!(": {}", days.join(", ")) }
 }
 
 fn findings(held: &Held) -> Vec<Finding> {

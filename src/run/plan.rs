@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, Days, Months, NaiveDate, Utc};
 
+use crate::audit::{Finding, Severity};
+use crate::compute::Pulls;
 use crate::config::Org;
 use crate::datasets::{Dataset, dataset};
 use crate::jobs::{Job, Partitions, Periods, Source};
@@ -57,10 +59,43 @@ pub struct Wanted {
     pub dataset: &'static Dataset,
     /// To be pulled.
     pub partitions: Vec<Partition>,
+    /// Days before the periods: from staging where they were settled when pulled, else to be pulled too.
+    pub settled: Vec<Partition>,
+    /// How many days after a day its records no longer change.
+    pub settled_after: u16,
+    /// Whether the source may have no such day, which then has no row.
+    pub may_be_absent: bool,
     /// To be taken from staging, because the source gives only the present.
     pub staged: Vec<Partition>,
     /// Whether the staged ones may be absent.
     pub may_lack: bool,
+}
+
+impl Plan {
+    /// Leaves out the periods whose day the source does not have, and says which. What lies before a period is not its
+    /// day: a window over several days skips those that are absent.
+    pub fn leave_out_absent(&mut self, pulls: &Pulls) -> Vec<Finding> {
+        let mut absent = Vec::new();
+        for wanted in self.wanted.iter().filter(|wanted| wanted.may_be_absent) {
+            for pull in pulls.of(wanted.dataset.name).iter().filter(|pull| pull.is_absent()) {
+                let (first, last) = pull.manifest().window;
+                let before = self.periods.len();
+                self.periods.retain(|period| last < period.start || period.end < first);
+                if self.periods.len() < before {
+                    absent.push(Finding {
+                        rule: "absent".into(),
+                        severity: Severity::Warning,
+                        period: Some(first),
+                        detail: format!(
+                            "the source has no {} of {first}, so the day has no row; run it again when it is there",
+                            wanted.dataset.name
+                        ),
+                    });
+                }
+            }
+        }
+        absent
+    }
 }
 
 /// The source of a job that an organisation has, best first; none when the job is not for it.
@@ -69,7 +104,13 @@ pub fn source_for(job: &'static Job, org: &Org) -> Option<&'static Source> {
 }
 
 /// Plans one job.
+///
+/// # Errors
+/// A source whose settings leave out what its mart cannot do without.
 pub fn plan(job: &'static Job, source: &'static Source, org: &Org, window: Window) -> Result<Plan> {
+    if let Some(reason) = org.lacks(source.connector) {
+        bail!("{reason}");
+    }
     let periods = restated(job.periods, org, window)?;
     let mut wanted = Vec::new();
     if !periods.is_empty() {
@@ -95,16 +136,18 @@ fn restated(counted: Periods, org: &Org, window: Window) -> Result<Vec<Period>> 
             periods::months(first.context("the months before it are out of range")?, as_of)
         }
     };
-    let kept = |period: &Period| {
-        org.data_start_date.is_none_or(|start| period.end >= start)
-            && !org.excluded_months.contains(&periods::first_of_month(period.start))
-    };
     if let (Some(start), Some((_, to))) = (org.data_start_date, window.range)
         && to < start
     {
         bail!("--to {to} is before {start}, where the data of {} start", org.slug);
     }
-    Ok(all.into_iter().filter(kept).collect())
+    Ok(all.into_iter().filter(|period| counts(org, *period)).collect())
+}
+
+/// Whether the organisation has figures for a period: not before the data start, nor in an excluded month.
+fn counts(org: &Org, period: Period) -> bool {
+    org.data_start_date.is_none_or(|start| period.end >= start)
+        && !org.excluded_months.contains(&periods::first_of_month(period.start))
 }
 
 /// The partitions of a dataset that belong to some periods, of which there is at least one.
@@ -115,7 +158,16 @@ fn partitions(
     org: &Org,
     window: Window,
 ) -> Result<Wanted> {
-    let mut wanted = Wanted { dataset, partitions: Vec::new(), staged: Vec::new(), may_lack: false };
+    let mut wanted = Wanted {
+        dataset,
+        partitions: Vec::new(),
+        settled: Vec::new(),
+        settled_after: 0,
+        may_be_absent: false,
+        staged: Vec::new(),
+        may_lack: false,
+    };
+    let mut before_them = BTreeSet::new();
     let touched =
         |from: NaiveDate, to: NaiveDate| periods::months(from, to).into_iter().map(|m| Partition::Month(m.start));
     let mut found = BTreeSet::new();
@@ -133,6 +185,14 @@ fn partitions(
                 let first = period.start - Days::new(u64::from(before));
                 found.extend(periods::days(first, period.end).into_iter().map(|day| Partition::Day(day.start)));
             }
+            Partitions::SettledDays { before, settled_after } => {
+                (wanted.settled_after, wanted.may_be_absent) = (settled_after, true);
+                let first = period.start - Days::new(u64::from(before));
+                let days = periods::days(first, period.start - Days::new(1));
+                before_them
+                    .extend(days.into_iter().filter(|day| counts(org, *day)).map(|day| Partition::Day(day.start)));
+                found.extend(periods::days(period.start, period.end).into_iter().map(|day| Partition::Day(day.start)));
+            }
             Partitions::Snapshot => _ = found.insert(Partition::Day(window.as_of)),
             Partitions::Snapshots { may_lack } => {
                 wanted.may_lack = may_lack;
@@ -146,6 +206,7 @@ fn partitions(
             }
         }
     }
+    wanted.settled.extend(before_them.difference(&found));
     wanted.partitions.extend(found);
     Ok(wanted)
 }
@@ -169,6 +230,10 @@ mod tests {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: None,
+            hubspot: None,
+            zoom: None,
+            cases: None,
+            bigquery: None,
         }
     }
 
@@ -207,6 +272,20 @@ mod tests {
         let before = Window { as_of: date("2026-04-02"), range: Some((date("2026-01-01"), date("2026-01-31"))) };
         let job = job("etl_sales_daily").unwrap();
         assert!(plan(job, &job.sources[0], &org, before).is_err());
+    }
+
+    #[test]
+    fn a_night_pulls_four_days_of_events_and_keeps_the_settled_ones_before_them() {
+        let mut org = org();
+        let app = planned("etl_app_analytics", &org, nightly("2026-03-10"));
+        assert_eq!(app.periods.len(), 4);
+        let [events] = app.wanted.as_slice() else { panic!("one dataset") };
+        let ends = |days: &[Partition]| (days.len(), days[0].to_string(), days[days.len() - 1].to_string());
+        assert_eq!(ends(&events.partitions), (4, "2026-03-07".into(), "2026-03-10".into()));
+        assert_eq!(ends(&events.settled), (29, "2026-02-06".into(), "2026-03-06".into()));
+        org.data_start_date = Some(date("2026-03-01"));
+        let app = planned("etl_app_analytics", &org, nightly("2026-03-10"));
+        assert_eq!(ends(&app.wanted[0].settled), (6, "2026-03-01".into(), "2026-03-06".into()));
     }
 
     #[test]

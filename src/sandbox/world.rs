@@ -1,5 +1,7 @@
 //! All source systems together, with the configuration and the secrets that point `marts` at them.
 
+mod dealers;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,15 +13,24 @@ use base64::Engine as _;
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta};
 use rand::RngExt;
 
-use super::business::dealer::{Dealer, DealerOptions};
-use super::business::services::{ServicesCompany, ServicesOptions};
+use super::bigquery::{BigQueryOptions, BigQueryServer};
+use super::business::app::{AppOptions, AppUse};
+use super::business::crm::{Crm, CrmOptions};
+use super::business::dealer::{Dealer, DealerOptions, INTERNAL_CUSTOMERS, SOLD_UNIT};
+use super::business::services::{CaseBook, CaseOptions, ServicesCompany, ServicesOptions};
+use super::business::zoom::{ZoomAccount, ZoomOptions};
 use super::business::{Cell, TableData};
+use super::cases;
+use super::hubspot::{HubSpotOptions, HubSpotServer};
 use super::quickbooks::{QuickBooksOptions, QuickBooksServer, Realm};
 use super::tds::{Database, Rows, SqlType, SqlValue, Table, TableColumn, TdsOptions, TdsServer};
+use super::zoom::{ZoomServer, ZoomServerOptions};
 use crate::clock::Clock;
 
 /// The dealer's schema in the simulated SQL Server.
 pub const DEALER_SCHEMA: &str = "ben002";
+/// The second dealer's schema beside it.
+pub const SECOND_DEALER_SCHEMA: &str = "ind004";
 const DATABASE: &str = "evo";
 const LOGIN: &str = "marts_reader";
 const REALM: &str = "9130350000000001";
@@ -33,24 +44,50 @@ pub struct WorldOptions {
     pub from: NaiveDate,
     pub to: NaiveDate,
     pub clock: Clock,
+    /// Say what the dealer's accounts mean, so that its ledger has statements, and add a second dealer: another schema on
+    /// the same server, a chart of seven digits, fiscal years from January.
+    pub ledgers: bool,
     /// Put so many invoices into the month of `to`, in place of the dealer's own: for measuring.
     pub bulk_invoices: Option<u64>,
+    /// About so many contacts in the CRM, in place of the company's own: for measuring.
+    pub bulk_contacts: Option<u64>,
+    /// Give each day of the app so many events, in place of its own: for measuring.
+    pub bulk_events: Option<u64>,
 }
 
 impl WorldOptions {
     /// Fourteen months of history up to `to`.
     pub fn new(seed: u64, to: NaiveDate, clock: Clock) -> Self {
         let from = (to - Days::new(u64::from(to.day0()))).checked_sub_months(Months::new(13)).unwrap_or(to);
-        WorldOptions { seed, from, to, clock, bulk_invoices: None }
+        WorldOptions {
+            seed,
+            from,
+            to,
+            clock,
+            ledgers: false,
+            bulk_invoices: None,
+            bulk_contacts: None,
+            bulk_events: None,
+        }
     }
 }
 
-/// A running world: a dealer behind SQL Server, a services company behind QuickBooks. Dropping it stops the servers.
+/// A running world: dealers behind SQL Server, a services company behind QuickBooks, HubSpot, Zoom, BigQuery and a case
+/// database. Dropping it stops the servers.
 pub struct World {
     pub dealer: Arc<Dealer>,
+    pub second_dealer: Option<Arc<Dealer>>,
     pub company: Arc<ServicesCompany>,
+    pub case_book: Arc<CaseBook>,
+    pub crm: Arc<Crm>,
+    pub zoom_account: Arc<ZoomAccount>,
     pub softbase: TdsServer,
     pub quickbooks: QuickBooksServer,
+    pub hubspot: HubSpotServer,
+    pub zoom: ZoomServer,
+    pub cases: TdsServer,
+    pub app: Arc<AppUse>,
+    pub bigquery: BigQueryServer,
     data_start: NaiveDate,
     secrets: Vec<(&'static str, String)>,
 }
@@ -62,14 +99,22 @@ impl World {
         // New at every start, so that a database that knew an earlier sandbox takes it for a new consent.
         let mut token = || format!("sandbox-{:032x}", random.random::<u128>());
         let (password, client_secret, refresh_token) = (token(), token(), token());
+        let access_token = token();
+        let cases_password = token();
+        let zoom_secret = token();
         let key: [u8; 32] = random.random();
 
         let dealer = Arc::new(Dealer::generate(DealerOptions::new(options.seed, options.from, options.to)));
-        let mut tables = dealer.tables().into_iter().map(table).collect::<Result<Vec<_>>>()?;
+        let of_dealer = |data| table(DEALER_SCHEMA, data);
+        let mut tables = dealer.tables().into_iter().map(of_dealer).collect::<Result<Vec<_>>>()?;
         if let Some(count) = options.bulk_invoices {
             let register =
                 tables.iter_mut().find(|table| table.name == "InvoiceReg").context("there is no register")?;
             register.rows = bulk(register, count, options.to);
+        }
+        let second_dealer = options.ledgers.then(|| dealers::second(options.seed, options.from, options.to));
+        for data in second_dealer.iter().flat_map(|dealer| dealer.tables()) {
+            tables.push(table(SECOND_DEALER_SCHEMA, data)?);
         }
         let softbase = TdsServer::start(TdsOptions {
             users: vec![(LOGIN.into(), password.clone())],
@@ -84,14 +129,66 @@ impl World {
             ..QuickBooksOptions::new(vec![Realm::new(REALM, &refresh_token, Arc::clone(&company))])
         })
         .await?;
+        let mut crm = CrmOptions::new(options.seed, options.from, options.to);
+        if let Some(count) = options.bulk_contacts {
+            let days = (options.to - options.from).num_days() + 1;
+            crm.contacts_per_day = i64::try_from(count)? / days;
+        }
+        let crm = Arc::new(Crm::generate(crm));
+        let mut hubspot = HubSpotOptions::new(&access_token, Arc::clone(&crm));
+        hubspot.clock = options.clock.clone();
+        if options.bulk_contacts.is_some() {
+            // Measured is the program and not the allowance.
+            hubspot.calls = 100_000;
+        }
+        let hubspot = HubSpotServer::start(hubspot).await?;
+        let case_book = Arc::new(CaseBook::generate(CaseOptions::new(options.seed, options.from, options.to)));
+        let cases = cases::start(&case_book, &cases_password).await?;
+        let zoom_account = Arc::new(ZoomAccount::generate(ZoomOptions::new(options.seed, options.from, options.to)));
+        let zoom = ZoomServer::start(ZoomServerOptions {
+            client_secret: zoom_secret.clone(),
+            // Generous, so that a demonstration need not wait.
+            per_second: [1_000; 3],
+            ..ZoomServerOptions::new(Arc::clone(&zoom_account), morning_after(options.to, &options.clock))
+        })
+        .await?;
+        let app =
+            AppOptions { bulk_events: options.bulk_events, ..AppOptions::new(options.seed, options.from, options.to) };
+        let app = Arc::new(AppUse::new(app));
+        let bigquery = BigQueryServer::start(BigQueryOptions {
+            clock: options.clock.clone(),
+            ..BigQueryOptions::new(Arc::clone(&app))
+        })
+        .await?;
         let secrets = vec![
+            ("bigquery-key", bigquery.key()),
+            ("zoom-client-id", "sandbox-zoom-client".to_owned()),
+            ("zoom-client-secret", zoom_secret),
             ("softbase-password", password),
             ("quickbooks-client-id", QuickBooksOptions::new(Vec::new()).client_id),
             ("quickbooks-client-secret", client_secret),
             ("quickbooks-refresh-token", refresh_token),
+            ("cases-password", cases_password),
+            ("hubspot-access-token", access_token),
             ("token-key", base64::engine::general_purpose::STANDARD.encode(key)),
         ];
-        Ok(World { dealer, company, softbase, quickbooks, data_start: options.from, secrets })
+        Ok(World {
+            dealer,
+            second_dealer,
+            company,
+            case_book,
+            crm,
+            zoom_account,
+            app,
+            softbase,
+            quickbooks,
+            hubspot,
+            zoom,
+            cases,
+            bigquery,
+            data_start: options.from,
+            secrets,
+        })
     }
 
     /// Writes `marts.toml` into a folder, and beside it the secrets and the certificate it refers to. The key of the
@@ -106,12 +203,18 @@ impl World {
             }
         }
         fs::write(folder.join("softbase-ca.pem"), self.softbase.ca_pem())?;
+        fs::write(folder.join("cases-ca.pem"), self.cases.ca_pem())?;
         let path = folder.join("marts.toml");
         fs::write(&path, self.config()).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 
     fn config(&self) -> String {
+        let port = self.softbase.addr().port();
+        let (ledger, second) = match self.second_dealer {
+            Some(_) => (dealers::LEDGER, dealers::second_config(port)),
+            None => ("", String::new()),
+        };
         format!(
             r#"# Points marts at its sandbox. Written anew each time the sandbox starts.
 
@@ -128,15 +231,12 @@ data_start_date = {start}
 [org.softbase]
 schema = "{DEALER_SCHEMA}"
 
-[org.softbase.server]
-host = "localhost"
-port = {port}
-database = "{DATABASE}"
-user = "{LOGIN}"
-password = "file:secrets/softbase-password"
-tls = "required"
-ca_file = "softbase-ca.pem"
+[org.softbase.rental]
+excluded_units = ["{SOLD_UNIT}"]
+internal_customers = ["{internal}"]
 
+{ledger}
+{server}
 [[org]]
 slug = "vital"
 name = "A services company"
@@ -150,13 +250,52 @@ client_secret = "file:secrets/quickbooks-client-secret"
 refresh_token = "file:secrets/quickbooks-refresh-token"
 base_url = "{base_url}"
 token_url = "{token_url}"
-"#,
+
+[org.hubspot]
+access_token = "file:secrets/hubspot-access-token"
+base_url = "{hubspot_url}"
+
+[org.zoom]
+account_id = "sandbox-account"
+client_id = "file:secrets/zoom-client-id"
+client_secret = "file:secrets/zoom-client-secret"
+base_url = "{zoom_url}"
+token_url = "{zoom_token_url}"
+requests_per_second = 500
+
+[org.bigquery]
+project = "{project}"
+dataset = "{dataset}"
+location = "{location}"
+credentials = "file:secrets/bigquery-key"
+base_url = "{bigquery_url}"
+token_url = "{bigquery_token_url}"
+{cases}
+{second}"#,
             start = self.data_start,
-            port = self.softbase.addr().port(),
+            internal = INTERNAL_CUSTOMERS.join("\", \""),
+            server = dealers::server_config(port),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),
+            hubspot_url = self.hubspot.url(),
+            cases = cases::config(&self.cases),
+            zoom_url = self.zoom.base_url(),
+            zoom_token_url = self.zoom.token_url(),
+            project = self.bigquery.options().project,
+            dataset = self.bigquery.options().dataset,
+            location = self.bigquery.options().location,
+            bigquery_url = self.bigquery.url(),
+            bigquery_token_url = self.bigquery.token_url(),
         )
     }
+}
+
+/// A clock that starts in the morning after the last day of business and runs on from there, for sources that give
+/// only the present or forget the past.
+fn morning_after(to: NaiveDate, clock: &Clock) -> Clock {
+    let morning = (to + Days::new(1)).and_time(NaiveTime::MIN).and_utc() + TimeDelta::hours(15);
+    let (clock, began) = (clock.clone(), clock.now());
+    Clock::from_fn(move || morning + (clock.now() - began))
 }
 
 /// Writes a file that only its owner can read.
@@ -168,7 +307,7 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 }
 
 /// The ERP's table as the SQL Server simulator holds it.
-pub fn table(data: TableData) -> Result<Table> {
+pub fn table(schema: &str, data: TableData) -> Result<Table> {
     let columns = data.columns.iter().map(|column| {
         let kind = sql_type(column.sql_type)?;
         let column_of = TableColumn::new(column.name, kind);
@@ -176,7 +315,7 @@ pub fn table(data: TableData) -> Result<Table> {
     });
     let columns = columns.collect::<Result<_>>()?;
     let rows = data.rows.into_iter().map(|row| row.into_iter().map(value).collect()).collect();
-    Ok(Table::new(DEALER_SCHEMA, data.name, columns, rows))
+    Ok(Table::new(schema, data.name, columns, rows))
 }
 
 fn value(cell: Cell) -> SqlValue {

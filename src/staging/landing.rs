@@ -111,13 +111,27 @@ impl Landing {
     ///
     /// # Errors
     /// An empty pull of a dataset that may not be empty, and any failure of the disk. Nothing is left behind then.
-    pub fn finish(mut self) -> Result<Landed> {
+    pub fn finish(self) -> Result<Landed> {
         ensure!(
             self.row_count > 0 || self.dataset.may_be_empty,
             "{} of {} came back empty, which it never is: the source or its permissions are broken",
             self.dataset.name,
             self.partition
         );
+        self.commit(false)
+    }
+
+    /// Commits a pull that stands for the source's word that it has no such partition, so that this is known later and
+    /// not taken for a partition that was never pulled.
+    ///
+    /// # Errors
+    /// Rows that were pushed nevertheless, and any failure of the disk.
+    pub fn finish_absent(self) -> Result<Landed> {
+        ensure!(self.row_count == 0, "{} of {} is absent and has rows", self.dataset.name, self.partition);
+        self.commit(true)
+    }
+
+    fn commit(mut self, absent: bool) -> Result<Landed> {
         self.write_rows()?;
         let on_disk = || format!("cannot complete the pull in {}", self.folder.path.display());
         let rows = self.row_writer.into_inner().with_context(on_disk)?;
@@ -137,6 +151,7 @@ impl Landing {
             pulled_at: self.pulled_at,
             rows: self.row_count,
             pages: page_count,
+            absent,
             source_totals: self.source_totals,
             schema_fingerprint: fingerprint(&self.dataset.schema()),
             files,

@@ -72,6 +72,9 @@ pub struct Manifest {
     pub pulled_at: DateTime<Utc>,
     pub rows: u64,
     pub pages: u64,
+    /// Whether the source said that it has no such partition: the pull stands for that answer, and has no rows.
+    #[serde(default)]
+    pub absent: bool,
     /// What the source itself said of its size or sums, where it does.
     pub source_totals: BTreeMap<String, String>,
     /// SHA-256 of the names and types of the columns: pulls of one fingerprint have one schema.
@@ -242,6 +245,11 @@ impl Landed {
     /// The part of its dataset that it covers.
     pub fn partition(&self) -> Result<Partition> {
         self.manifest.period.parse()
+    }
+
+    /// Whether it stands for the source's word that there is no such partition.
+    pub fn is_absent(&self) -> bool {
+        self.manifest.absent
     }
 
     /// Its files of typed rows, in order.

@@ -43,6 +43,31 @@ fn ratio_pct_and_fits_agree_with_rust_decimal() {
 }
 
 #[test]
+fn average_divides_all_eighteen_decimals_at_once() {
+    let connection = macros();
+    // Mantissas of up to 10^27 with 18 places: amounts of up to a thousand million.
+    let sum =
+        (-1_000_000_000_000_000_000_000_000_000i128..=1_000_000_000_000_000_000_000_000_000i128, 1u32..=1_000_000);
+    proptest!(ProptestConfig::with_cases(400), |((mantissa, things) in sum)| {
+        let amount = Decimal::from_i128_with_scale(mantissa, 18);
+        let unit = 10i128.pow(16) * i128::from(things);
+        let cents = (2 * mantissa.abs() + unit) / (2 * unit) * mantissa.signum();
+        let expected = Decimal::from_i128_with_scale(cents, 2).to_string();
+        let found = scalar(&connection, &format!("average({amount}, {things})")).unwrap();
+        prop_assert_eq!(found.map(|text| text.replace("-0.00", "0.00")), Some(expected.replace("-0.00", "0.00")));
+    });
+    for (expression, expected) in [
+        ("average(1, 0)", "0.00"),
+        ("average(0.025, 1)", "0.03"),
+        ("average(-0.05, 2)", "-0.03"),
+        ("average(0.014999999999999999, 1)", "0.01"),
+        ("average(99999999999999.99, 1)", "99999999999999.99"),
+    ] {
+        assert_eq!(scalar(&connection, expression).unwrap().as_deref(), Some(expected), "{expression}");
+    }
+}
+
+#[test]
 fn exact_macros_refuse_binary_fractions_and_know_their_bounds() {
     let connection = macros();
     assert!(scalar(&connection, "ratio(1e0, 2)").unwrap_err().to_string().contains("DOUBLE"));

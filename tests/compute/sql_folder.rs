@@ -2,7 +2,7 @@
 
 use marts::audit::audit;
 use marts::compute::{Compute, Pulls, mart_columns};
-use marts::jobs::JOBS;
+use marts::jobs::{JOBS, REDUCTIONS, SHARED, Source};
 
 use super::support::*;
 
@@ -33,10 +33,10 @@ fn code(text: &str) -> String {
 #[test]
 fn sql_files_follow_the_guide() {
     let mut problems = Vec::new();
-    for folder in ["marts", "checks"] {
+    for folder in ["marts", "checks", "shared", "reduce"] {
         for (name, text) in sql_files(folder) {
             let mut wrong = |what: String| problems.push(format!("sql/{folder}/{name}.sql: {what}"));
-            let subject = if folder == "marts" { format!("-- {name}: ") } else { format!("-- checks of {name}: ") };
+            let subject = if folder == "checks" { format!("-- checks of {name}: ") } else { format!("-- {name}: ") };
             if !text.starts_with(&subject) {
                 wrong(format!("the first line is to begin with {subject:?}"));
             }
@@ -55,6 +55,14 @@ fn sql_files_follow_the_guide() {
             {
                 if code.contains(banned) {
                     wrong(format!("{banned:?} is banned, see the guide"));
+                }
+            }
+            // What other engines write differently, or answer differently.
+            let beyond_the_dialect =
+                ["::", "//", "round(", "json", "list", "[", "{", "strftime", "strptime", "qualify"];
+            for banned in beyond_the_dialect.iter().filter(|_| folder == "reduce") {
+                if code.contains(banned) {
+                    wrong(format!("{banned:?} is beyond the dialect of reductions, see the guide"));
                 }
             }
             let last = code.trim_end().lines().last().unwrap();
@@ -94,6 +102,39 @@ fn sql_files_and_the_table_of_jobs_agree() {
     checks.sort();
     assert_eq!(sql_files("marts"), marts, "a file without a job, or a job without its file");
     assert_eq!(sql_files("checks"), checks);
+    let mut shared = Vec::new();
+    for relation in SHARED {
+        assert_eq!(reads(relation.sql), relation.reads, "{}", relation.name);
+        shared.push((relation.name.to_owned(), relation.sql.to_owned()));
+    }
+    shared.sort();
+    assert_eq!(sql_files("shared"), shared);
+
+    for reduction in REDUCTIONS {
+        assert_eq!(reads(reduction.sql), reduction.reads, "{}", reduction.name);
+        let reads_them =
+            |source: &&Source| source.sql.contains(reduction.name) || source.checks.contains(reduction.name);
+        let readers: Vec<_> = JOBS.iter().flat_map(|job| job.sources).filter(reads_them).collect();
+        assert!(!readers.is_empty(), "nobody reads {}", reduction.name);
+        for source in readers {
+            let has = |name: &&str| source.reads.iter().any(|read| read.dataset == *name);
+            assert!(reduction.reads.iter().all(has), "{} reads {}", source.sql_name, reduction.name);
+        }
+    }
+    let mut reductions: Vec<_> = REDUCTIONS.iter().map(|it| (it.name.to_owned(), it.sql.to_owned())).collect();
+    reductions.sort();
+    assert_eq!(sql_files("reduce"), reductions);
+}
+
+#[test]
+fn reductions_cast_every_column_that_they_compute() {
+    for reduction in REDUCTIONS {
+        let last = reduction.sql.split_once("\nfinal as (").unwrap().1;
+        let columns = last.lines().filter(|line| line.contains(" as ") && !line.contains("with"));
+        let uncast: Vec<_> = columns.filter(|line| !line.trim_start().starts_with("cast(")).collect();
+        // Text needs no cast.
+        assert!(uncast.iter().all(|line| line.trim_start().starts_with("screen ")), "{}: {uncast:?}", reduction.name);
+    }
 }
 
 #[test]
@@ -103,10 +144,13 @@ fn every_sql_file_gives_its_marts_columns_over_empty_relations() {
         for key in job.key {
             assert!(columns.iter().any(|column| column.name == *key), "{} has no {key}", job.mart);
         }
-        let scene = Scene::new(job.name, org(), "2026-01-01", "2026-01-31");
-        let pulls = Pulls::default();
-        let compute = Compute::dry(&scene.inputs(&pulls)).unwrap();
-        compute.check_sql().unwrap();
-        audit(&compute, &[]).unwrap();
+        for source in job.sources {
+            let mut scene = Scene::new(job.name, org(), "2026-01-01", "2026-01-31");
+            scene.plan.source = source;
+            let pulls = Pulls::default();
+            let compute = Compute::dry(&scene.inputs(&pulls)).unwrap();
+            compute.check_sql().unwrap();
+            audit(&compute, &[]).unwrap();
+        }
     }
 }

@@ -7,12 +7,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use marts::audit::{Finding, audit};
 use marts::compute::{Compute, Inputs, Pulls, cell};
 use marts::config::{
-    Config, Limits, Org, PostgresSettings, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings,
+    Cases, Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls,
+    StagingSettings,
 };
 use marts::datasets::{Dataset, dataset};
 use marts::jobs::job;
 use marts::periods::Partition;
-use marts::run::{Plan, Window, plan};
+use marts::run::{Plan, Window, plan, source_for};
 use marts::staging::{Landed, Page, Staging, Value};
 use rust_decimal::Decimal;
 
@@ -36,7 +37,25 @@ pub fn softbase() -> Softbase {
         excluded_customers: Vec::new(),
         excluded_branches: Vec::new(),
         excluded_work_orders: Vec::new(),
+        rental: Rental::default(),
+        ledger: None,
     }
+}
+
+pub fn case_database() -> Cases {
+    Cases {
+        server: SqlServer { database: "cases".into(), ..softbase().server },
+        schema: "dbo".into(),
+        table: "Case_Data_Summary_NOPHI".into(),
+        category_column: "Solution".into(),
+        min_group_size: 5,
+        harmless_labels: Vec::new(),
+    }
+}
+
+/// An organisation with a case database and nothing else.
+pub fn case_org() -> Org {
+    Org { softbase: None, cases: Some(case_database()), ..org() }
 }
 
 pub fn org() -> Org {
@@ -49,6 +68,10 @@ pub fn org() -> Org {
         excluded_months: Vec::new(),
         softbase: Some(softbase()),
         quickbooks: None,
+        hubspot: None,
+        cases: None,
+        zoom: None,
+        bigquery: None,
     }
 }
 
@@ -60,6 +83,7 @@ pub enum Cell {
     Amount(Decimal),
     Bool(bool),
     Day(NaiveDate),
+    At(DateTime<Utc>),
     Null,
 }
 
@@ -73,6 +97,7 @@ impl Cell {
             }
             Cell::Bool(bool) => Value::Bool(*bool),
             Cell::Day(day) => Value::Date(*day),
+            Cell::At(at) => Value::Timestamp(*at),
             Cell::Null => Value::Null,
         }
     }
@@ -101,6 +126,10 @@ impl Row {
     }
     pub fn day(mut self, name: &'static str, value: &str) -> Self {
         self.0.insert(name, Cell::Day(day(value)));
+        self
+    }
+    pub fn at(mut self, name: &'static str, value: &str) -> Self {
+        self.0.insert(name, Cell::At(value.parse().unwrap()));
         self
     }
     pub fn null(mut self, name: &'static str) -> Self {
@@ -146,7 +175,8 @@ impl Scene {
         };
         let job = job(job_name).unwrap();
         let window = Window { as_of: day(to), range: Some((day(from), day(to))) };
-        let plan = plan(job, &job.sources[0], &org, window).unwrap();
+        let source = source_for(job, &org).unwrap_or(&job.sources[0]);
+        let plan = plan(job, source, &org, window).unwrap();
         Scene { folder, config, org, plan, as_of: day(to), landed: Vec::new() }
     }
 

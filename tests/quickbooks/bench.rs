@@ -92,6 +92,10 @@ impl Bench {
             excluded_months: Vec::new(),
             softbase: None,
             quickbooks: Some(quickbooks),
+            hubspot: None,
+            cases: None,
+            zoom: None,
+            bigquery: None,
         };
         let config = Config {
             path: folder.path().join("marts.toml"),

@@ -70,6 +70,7 @@ pub enum Condition {
     AtLeast(String, Parameter),
     Before(String, Parameter),
     IsNull(String),
+    IsNotNull(String),
 }
 
 /// `SELECT … FROM [schema].[table] WHERE … ORDER BY …`.
@@ -127,6 +128,10 @@ fn statement(
             Condition::Before(column, parameter) => (column, "<", parameter),
             Condition::IsNull(column) => {
                 sql.push_str(&format!("{} IS NULL", quoted(column)));
+                continue;
+            }
+            Condition::IsNotNull(column) => {
+                sql.push_str(&format!("{} IS NOT NULL", quoted(column)));
                 continue;
             }
         };

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 
-use super::{DealerOptions, Invoice, LineType, Oddity};
+use super::{Chart, DealerOptions, Invoice, LineType, Oddity};
 use crate::sandbox::business::calendar::{days, is_business_day, month_end};
 use crate::sandbox::business::{Cents, Dice, Ledger, share, usd};
 
 /// The books while they are being written, with the balances later entries depend on.
 struct Books {
     ledger: Ledger,
+    chart: Chart,
     scale: Cents,
     /// Receivables waiting for their payment: due date, amount.
     receivable: VecDeque<(NaiveDate, Cents)>,
@@ -41,7 +42,7 @@ pub(super) fn post_all(options: &DealerOptions, invoices: &[Invoice]) -> Ledger 
             voided.entry(deleted.date()).or_default().push(invoice);
         }
     }
-    let mut books = Books::new(Cents::from(options.invoices_per_day));
+    let mut books = Books::new(Cents::from(options.invoices_per_day), options.chart);
     for day in days(options.from, options.to) {
         let mut dice = Dice::for_day(options.seed, 4, day);
         if day == options.from {
@@ -82,9 +83,10 @@ fn accounts(line: LineType, invoice: &Invoice) -> (&'static str, &'static str, &
 }
 
 impl Books {
-    fn new(scale: Cents) -> Self {
+    fn new(scale: Cents, chart: Chart) -> Self {
         Self {
             ledger: Ledger::default(),
+            chart,
             scale,
             receivable: VecDeque::new(),
             undeposited: 0,
@@ -107,7 +109,13 @@ impl Books {
 
     fn post(&mut self, day: NaiveDate, memo: &'static str, lines: &[(&'static str, Cents)]) {
         self.number += 1;
-        self.ledger.post(day, memo, self.number, lines);
+        self.enter(day, memo, self.number, lines);
+    }
+
+    /// Posts under the chart's own numbers; everything else here speaks of accounts by those of six digits.
+    fn enter(&mut self, day: NaiveDate, memo: &'static str, reference: i64, lines: &[(&'static str, Cents)]) {
+        let lines: Vec<_> = lines.iter().map(|(account, amount)| (self.chart.number(account), *amount)).collect();
+        self.ledger.post(day, memo, reference, &lines);
     }
 
     /// Balances taken over from the system before; what is left over is retained earnings.
@@ -158,7 +166,7 @@ impl Books {
         self.tax_owed += tax;
         self.receivable.push_back((day + Days::new(dice.roll(10, 75) as u64), owed));
         let memo = if sign > 0 { "invoice" } else { "invoice voided" };
-        self.ledger.post(day, memo, invoice.number, &lines);
+        self.enter(day, memo, invoice.number, &lines);
     }
 
     /// Customers pay what is due, some less a discount; the bank gets it the next day; suppliers are paid on Fridays.

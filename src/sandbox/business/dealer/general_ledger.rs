@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{Datelike, Months, NaiveDate};
 
 use super::Dealer;
-use super::chart::{CHART, DealerAccount, RETAINED_EARNINGS};
+use super::chart::DealerAccount;
 use crate::sandbox::business::Cents;
 use crate::sandbox::business::calendar::{fiscal_year_start, month_start, months};
 
@@ -57,14 +57,15 @@ impl Dealer {
                 month.last = entry.date;
             }
         }
+        let chart = self.options.chart.accounts();
         let mut rows = Vec::new();
         let mut profit_of_year: BTreeMap<NaiveDate, Cents> = BTreeMap::new();
-        for account in CHART.iter().filter(|account| account.is_profit_and_loss()) {
+        for account in chart.iter().filter(|account| account.is_profit_and_loss()) {
             for ((_, first), month) in sums.range((account.number, NaiveDate::MIN)..=(account.number, NaiveDate::MAX)) {
                 *profit_of_year.entry(self.year_of(*first)).or_default() += month.sum;
             }
         }
-        for account in CHART {
+        for account in &chart {
             let mut running = 0;
             let mut year = None;
             let mut last = None;
@@ -106,7 +107,9 @@ impl Dealer {
         let before = self.year_of(first) - Months::new(12);
         match account.number {
             _ if account.is_profit_and_loss() => 0,
-            RETAINED_EARNINGS => running + profit_of_year.get(&before).copied().unwrap_or(0),
+            number if number == self.options.chart.retained_earnings() => {
+                running + profit_of_year.get(&before).copied().unwrap_or(0)
+            }
             _ => running,
         }
     }
@@ -119,15 +122,16 @@ impl Dealer {
             next.month() == self.options.fiscal_year_start_month && next <= self.options.to
         };
         let last_months = self.ledger_months(false).into_iter().filter(ends).collect::<Vec<_>>();
+        let chart = self.options.chart.accounts();
         let mut rows = Vec::new();
         for row in &last_months {
-            let account = CHART.iter().find(|account| account.number == row.account).expect("an account of the chart");
+            let account = chart.iter().find(|account| account.number == row.account).expect("an account of the chart");
             let of_year = |other: &&GlRow| (other.year, other.month) == (row.year, row.month);
-            let is_profit = |other: &&GlRow| matches!(other.account.as_bytes()[0], b'4'..=b'9');
+            let is_profit = |other: &&GlRow| chart.iter().any(|a| a.number == other.account && a.is_profit_and_loss());
             let profit: Cents = last_months.iter().filter(of_year).filter(is_profit).map(|other| other.ytd).sum();
             let (mtd, ytd) = match row.account {
                 _ if account.is_profit_and_loss() => (-row.ytd, 0),
-                RETAINED_EARNINGS => (profit, row.ytd + profit),
+                number if number == self.options.chart.retained_earnings() => (profit, row.ytd + profit),
                 _ => continue,
             };
             rows.push(GlRow { month: 13, mtd, ytd, transactions: 1, ..*row });

@@ -1,16 +1,23 @@
-//! A dealer of forklifts on the Softbase ERP: work orders become invoices, invoices are posted, months are closed.
+//! A dealer of forklifts on the Softbase ERP: machines are rented, work orders become invoices, invoices are posted,
+//! months are closed.
 
 mod books;
 mod chart;
 mod figures;
+mod fleet;
 mod general_ledger;
 mod invoices;
+mod rentals;
+mod statements;
 mod tables;
 mod work;
 
-pub use chart::{CHART, DealerAccount};
+pub use chart::{Chart, DealerAccount, Nature};
 pub use figures::{Exclusions, SalesDay};
+pub use fleet::{Machine, MachineOddity, MachineType, RENTAL_DEPT, RentalLine, SOLD_UNIT};
 pub use general_ledger::{GlRow, TrialBalance};
+pub use rentals::{FleetDay, FleetRules, Units};
+pub use statements::{CashFlow, Effect, Financials};
 
 use chrono::{NaiveDate, NaiveDateTime};
 
@@ -28,14 +35,27 @@ pub struct DealerOptions {
     pub fiscal_year_start_month: u32,
     /// Invoices of a business day, about.
     pub invoices_per_day: u32,
+    /// Trucks of the rental fleet, at least one, at most 900; a third of them have a battery and a charger besides.
+    pub fleet_trucks: u32,
     /// Leave out the GL rows of accounts that rarely move in the months they do not, as the ERP does.
     pub sparse_gl: bool,
+    /// How the accounts are numbered.
+    pub chart: Chart,
 }
 
 impl DealerOptions {
     /// A dealer with some tens of invoices a business day, on fiscal years from November.
     pub fn new(seed: u64, from: NaiveDate, to: NaiveDate) -> Self {
-        Self { seed, from, to, fiscal_year_start_month: 11, invoices_per_day: 30, sparse_gl: true }
+        Self {
+            seed,
+            from,
+            to,
+            fiscal_year_start_month: 11,
+            invoices_per_day: 30,
+            fleet_trucks: 60,
+            sparse_gl: true,
+            chart: Chart::SixDigits,
+        }
     }
 }
 
@@ -127,6 +147,11 @@ impl WorkOrder {
     pub fn is_quote(&self) -> bool {
         self.number.to_string().starts_with('9')
     }
+
+    /// The number of its rental contract.
+    pub fn contract(&self) -> Option<i64> {
+        (self.kind == "R" && !self.is_quote()).then_some(self.number - 16_000_000)
+    }
 }
 
 /// The generated dealer.
@@ -135,15 +160,18 @@ pub struct Dealer {
     pub options: DealerOptions,
     pub invoices: Vec<Invoice>,
     pub work_orders: Vec<WorkOrder>,
+    pub machines: Vec<Machine>,
+    pub rental_lines: Vec<RentalLine>,
     pub ledger: Ledger,
 }
 
 impl Dealer {
-    /// Generate the dealer's register, work orders and ledger from `options.from` to `options.to`.
+    /// Generate the dealer's register, work orders, machines and ledger from `options.from` to `options.to`.
     pub fn generate(options: DealerOptions) -> Self {
         let (work_orders, invoices) = work::work(&options);
         let ledger = books::post_all(&options, &invoices);
-        Self { options, invoices, work_orders, ledger }
+        let (machines, rental_lines) = (fleet::machines(&options), fleet::lines(&work_orders));
+        Self { options, invoices, work_orders, machines, rental_lines, ledger }
     }
 }
 

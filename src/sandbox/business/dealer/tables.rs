@@ -2,7 +2,6 @@
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 
-use super::chart::CHART;
 use super::{Dealer, LineType};
 use crate::sandbox::business::table::{Cell, Column, TableData};
 use crate::sandbox::business::{Cents, decimal};
@@ -133,7 +132,7 @@ impl Dealer {
                 order.serial.as_deref().into(),
                 order.unit.as_ref().map(|_| ["Linde", "Komatsu", "Crown"][order.number as usize % 3]).into(),
                 order.unit.as_ref().map(|_| ["H25", "FG25", "RC55"][order.number as usize % 3]).into(),
-                (order.kind == "R").then_some(order.number % 1_000).into(),
+                order.contract().into(),
                 Cell::Null,
                 Cell::Text(format!("T{:02}", order.number % 17)),
                 Cell::Text(format!("S{:02}", order.number % 5)),
@@ -144,6 +143,78 @@ impl Dealer {
             ]
         });
         TableData { name: "WO", rows: rows.collect(), columns }
+    }
+
+    /// Equipment. It has no key.
+    pub fn equipment_table(&self) -> TableData {
+        let columns = vec![
+            column("UnitNo", "nvarchar(20)"),
+            column("SerialNo", "char(20)"),
+            column("Make", "nvarchar(20)"),
+            column("Model", "nvarchar(30)"),
+            column("RentalStatus", "nvarchar(20)"),
+            column("InventoryDept", "int"),
+            column("Customer", "bit"),
+            column("CustomerNo", "char(10)"),
+            column("DeletionTime", "datetime"),
+        ];
+        let rows = self.machines.iter().map(|machine| {
+            vec![
+                machine.unit_no.as_deref().into(),
+                machine.serial.as_deref().into(),
+                machine.make.into(),
+                machine.model.into(),
+                machine.status.into(),
+                machine.dept.into(),
+                machine.customers.into(),
+                machine.customer_no.into(),
+                machine.deleted.into(),
+            ]
+        });
+        TableData { name: "Equipment", rows: rows.collect(), columns }
+    }
+
+    /// WORental. It has no key.
+    pub fn rental_line_table(&self) -> TableData {
+        let columns = vec![
+            column("WONo", "nvarchar(20)"),
+            column("SerialNo", "nvarchar(30)"),
+            column("UnitNo", "char(20)"),
+            column("DeletionTime", "datetime"),
+        ];
+        let rows = self.rental_lines.iter().map(|line| {
+            vec![
+                Cell::Text(line.work_order.to_string()),
+                line.serial.as_deref().into(),
+                line.unit_no.as_deref().into(),
+                line.deleted.into(),
+            ]
+        });
+        TableData { name: "WORental", rows: rows.collect(), columns }
+    }
+
+    /// RentalContract: one per rental order that is no quote.
+    pub fn rental_contract_table(&self) -> TableData {
+        let columns = vec![
+            required("RentalContractNo", "int"),
+            column("CustomerNo", "char(10)"),
+            column("StartDate", "datetime"),
+            column("EndDate", "datetime"),
+            column("OpenEndedContract", "bit"),
+            column("DeletionTime", "datetime"),
+        ];
+        let contracts = self.work_orders.iter().filter_map(|order| Some((order.contract()?, order)));
+        let rows = contracts.map(|(number, order)| {
+            vec![
+                number.into(),
+                order.bill_to.as_str().into(),
+                order.opened.into(),
+                order.closed.into(),
+                order.closed.is_none().into(),
+                order.deleted.into(),
+            ]
+        });
+        TableData { name: "RentalContract", rows: rows.collect(), columns }
     }
 
     /// GL: monthly rows, and month 13.
@@ -199,7 +270,8 @@ impl Dealer {
     pub fn chart_of_accounts(&self) -> TableData {
         let columns =
             vec![required("AccountNo", "char(10)"), column("Description", "nvarchar(60)"), column("Type", "char(1)")];
-        let rows = CHART.iter().map(|account| {
+        let accounts = self.options.chart.accounts();
+        let rows = accounts.iter().map(|account| {
             vec![
                 Cell::Text(format!("{:<10}", account.number)),
                 account.description.into(),
@@ -214,6 +286,9 @@ impl Dealer {
         vec![
             self.invoice_register(),
             self.work_order_table(),
+            self.equipment_table(),
+            self.rental_line_table(),
+            self.rental_contract_table(),
             self.gl_table(),
             self.gl_detail(),
             self.chart_of_accounts(),

@@ -2,6 +2,7 @@
 
 use chrono::{Days, NaiveDate, NaiveDateTime, NaiveTime};
 
+use super::fleet;
 use super::invoices::{self, invoice};
 use super::{CUSTOMERS, DealerOptions, INTERNAL_CUSTOMERS, Invoice, Oddity, WorkOrder};
 use crate::sandbox::business::Dice;
@@ -24,11 +25,11 @@ pub(super) fn work(options: &DealerOptions) -> (Vec<WorkOrder>, Vec<Invoice>) {
     for day in days(options.from, options.to) {
         let mut dice = Dice::for_day(options.seed, 2, day);
         let orders = orders_of_day(options, day, &mut dice);
-        plans.extend((0..orders).map(|_| plan(pick_kind(&mut dice), day, None, &mut numbers, &mut dice)));
+        plans.extend((0..orders).map(|_| plan(options, pick_kind(&mut dice), day, None, &mut numbers, &mut dice)));
         if day == month_start(day) {
             // Long rentals are opened on the first and billed on the last of the month, whatever day of the week it is.
             let rentals = i64::from(options.invoices_per_day) / 2 + 1;
-            plans.extend((0..rentals).map(|_| plan("R", day, Some(month_end(day)), &mut numbers, &mut dice)));
+            plans.extend((0..rentals).map(|_| plan(options, "R", day, Some(month_end(day)), &mut numbers, &mut dice)));
         }
     }
     let until = options.to.and_time(LAST_TICK);
@@ -110,7 +111,14 @@ fn pick_kind(dice: &mut Dice) -> &'static str {
     dice.pick(&["P", "P", "P", "P", "P", "S", "S", "S", "S", "SH", "PM", "PM", "R", "E", "I", "W"])
 }
 
-fn plan(kind: &'static str, day: NaiveDate, billed: Option<NaiveDate>, numbers: &mut Numbers, dice: &mut Dice) -> Plan {
+fn plan(
+    options: &DealerOptions,
+    kind: &'static str,
+    day: NaiveDate,
+    billed: Option<NaiveDate>,
+    numbers: &mut Numbers,
+    dice: &mut Dice,
+) -> Plan {
     let quote = billed.is_none() && dice.chance(150);
     let opened = at(day, dice);
     let (work, wait) = match kind {
@@ -149,9 +157,20 @@ fn plan(kind: &'static str, day: NaiveDate, billed: Option<NaiveDate>, numbers: 
         "E" => dice.pick(&[("NEWEQ", 10), ("NEWEQ", 10), ("USEDEQ", 20)]),
         _ => (dice.pick(&["RDCST", "FMROAD"]), 40),
     };
-    let unit = (kind != "P").then(|| dice.roll(100, 999));
+    let truck = (kind != "P").then(|| dice.roll(100, 999));
+    let number = numbers.next(kind, quote);
+    let truck = truck.map(|truck| if kind == "R" { fleet::rented_truck(truck, options) } else { truck });
+    let (mut bill_to, mut ship_to) = (char10(bill_to, dice), char10(ship_to, dice));
+    let sale_branch = dice.pick(&[1, 1, 1, 2, 3]);
+    // Some machines are on rent to the dealer itself, and some orders do not say where they went.
+    match (kind, number % 12) {
+        ("R", 4) => [bill_to, ship_to] = [bill_to, format!("{:<10}", INTERNAL_CUSTOMERS[0])],
+        ("R", 7 | 10) => ship_to = " ".repeat(10),
+        ("R", 11) => [bill_to, ship_to] = [format!("{:<10}", INTERNAL_CUSTOMERS[1]), ship_to],
+        _ => {}
+    }
     let order = WorkOrder {
-        number: numbers.next(kind, quote),
+        number,
         kind,
         opened,
         completed: sentinel,
@@ -159,14 +178,17 @@ fn plan(kind: &'static str, day: NaiveDate, billed: Option<NaiveDate>, numbers: 
         invoiced: None,
         deleted: None,
         reopened_after: None,
-        bill_to: char10(bill_to, dice),
-        ship_to: char10(ship_to, dice),
+        bill_to,
+        ship_to,
         ship_name,
         sale_code,
-        sale_branch: dice.pick(&[1, 1, 1, 2, 3]),
+        sale_branch,
         sale_dept,
-        unit: unit.map(|unit| format!("U{unit}")),
-        serial: unit.map(|unit| format!("SN{:06}", unit * 7919 % 1_000_000)),
+        unit: truck.map(fleet::truck_unit),
+        serial: truck.and_then(|truck| match kind {
+            "R" => fleet::billed_serial(truck, number),
+            _ => Some(fleet::truck_serial(truck)),
+        }),
     };
     Plan {
         order,

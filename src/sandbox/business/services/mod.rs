@@ -1,9 +1,11 @@
 //! A company that sells sessions, retainers and training, and keeps its books in QuickBooks Online.
 
+mod cases;
 mod chart;
 mod figures;
 mod postings;
 
+pub use cases::{CASE_SCHEMA, CASE_TABLE, Case, CaseBook, CaseFigures, CaseOptions};
 pub use chart::{Account, Activity, CHART, Kind, RETAINED_EARNINGS, UNDEPOSITED, account, full_name};
 pub use figures::{BalanceSheet, CashFlow, ProfitAndLoss};
 

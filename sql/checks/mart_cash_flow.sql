@@ -1,0 +1,263 @@
+-- checks of mart_cash_flow: the rows that break a rule.
+--
+-- reads: softbase_gl, softbase_chart_of_accounts
+--
+-- Errors: what the ledger itself breaks (softbase_ledger_faults in sql/shared); operating, investing, financing and
+-- other that are not the change in cash; a breakdown whose summary or entries disagree with the columns; a month whose
+-- cash is not last month's and the change.
+-- Warnings: accounts that end up under other, and a closed month that moved much against what is published.
+
+with
+
+-- Import: one CTE per relation; only the columns used.
+
+mart_rows as (
+
+    select
+        make_date(year, month, 1)                                   as period,
+        period_end,
+        cash_balance,
+        cash_change_mtd,
+        operating_cash_flow,
+        investing_cash_flow,
+        financing_cash_flow,
+        (non_operating_breakdown ->> '$.summary.other')::decimal(18, 2)
+                                                                    as other,
+        (non_operating_breakdown ->> '$.summary.investing')::decimal(18, 2)
+                                                                    as summary_investing,
+        (non_operating_breakdown ->> '$.summary.financing')::decimal(18, 2)
+                                                                    as summary_financing,
+        coalesce((non_operating_breakdown -> '$.entries')::json[], [])
+                                                                    as entries
+
+    from mart
+
+),
+
+others as (
+
+    select
+        period_start,
+        account_no,
+        amount
+
+    from softbase_cash_effects
+
+    where section = 'other'
+
+),
+
+-- Logic: the rows with what their entries come to.
+
+figures as (
+
+    select
+        period,
+        period_end,
+        cash_balance,
+        cash_change_mtd,
+        operating_cash_flow,
+        investing_cash_flow,
+        financing_cash_flow,
+        coalesce(other, 0)                                          as other,
+        coalesce(summary_investing, 0)                              as summary_investing,
+        coalesce(summary_financing, 0)                              as summary_financing,
+        list_filter(entries, lambda entry: entry ->> '$.activity' = 'investing')
+                                                                    as investing_entries,
+        list_filter(entries, lambda entry: entry ->> '$.activity' = 'financing')
+                                                                    as financing_entries,
+        list_filter(entries, lambda entry: entry ->> '$.activity' = 'other')
+                                                                    as other_entries
+
+    from mart_rows
+
+),
+
+sums as (
+
+    select
+        period,
+        investing_cash_flow,
+        financing_cash_flow,
+        other,
+        summary_investing,
+        summary_financing,
+        list_reduce(
+            list_transform(investing_entries, lambda entry: (entry ->> '$.amount')::decimal(18, 2)),
+            lambda one, next: one + next, 0::decimal(18, 2)
+        )                                                           as entries_investing,
+        list_reduce(
+            list_transform(financing_entries, lambda entry: (entry ->> '$.amount')::decimal(18, 2)),
+            lambda one, next: one + next, 0::decimal(18, 2)
+        )                                                           as entries_financing,
+        list_reduce(
+            list_transform(other_entries, lambda entry: (entry ->> '$.amount')::decimal(18, 2)),
+            lambda one, next: one + next, 0::decimal(18, 2)
+        )                                                           as entries_other
+
+    from figures
+
+),
+
+-- The rules.
+
+identity as (
+
+    select
+        'cash_change'                                               as rule,
+        'error'                                                     as severity,
+        period                                                      as period,
+        'operating ' || operating_cash_flow || ', investing ' || investing_cash_flow || ', financing '
+            || financing_cash_flow || ' and other ' || other || ' are not the change in cash, ' || cash_change_mtd
+                                                                    as detail
+
+    from figures
+
+    where operating_cash_flow + investing_cash_flow + financing_cash_flow + other <> cash_change_mtd
+
+),
+
+breakdowns as (
+
+    select
+        'breakdown'                                                 as rule,
+        'error'                                                     as severity,
+        period                                                      as period,
+        'the breakdown has investing ' || summary_investing || ' of entries ' || entries_investing
+            || ' and financing ' || summary_financing || ' of entries ' || entries_financing
+            || ' where the columns have ' || investing_cash_flow || ' and ' || financing_cash_flow
+                                                                    as detail
+
+    from sums
+
+    where
+        summary_investing <> investing_cash_flow
+        or entries_investing <> investing_cash_flow
+        or summary_financing <> financing_cash_flow
+        or entries_financing <> financing_cash_flow
+        or entries_other <> other
+
+),
+
+rolled as (
+
+    select
+        period,
+        cash_balance,
+        cash_change_mtd,
+        lag(period) over (order by period)                          as previous_period,
+        lag(cash_balance) over (order by period)                    as previous_balance
+
+    from figures
+
+),
+
+first_rows as (
+
+    select min(month_start) as month_start from softbase_ledger
+
+),
+
+roll_forward as (
+
+    select
+        'cash_balance'                                              as rule,
+        'error'                                                     as severity,
+        rolled.period                                               as period,
+        'cash is ' || rolled.cash_balance || ' after ' || rolled.previous_balance || ' and a change of '
+            || rolled.cash_change_mtd                               as detail
+
+    from rolled
+
+    cross join first_rows
+
+    -- The month in which the ledger begins may take balances over that it never moved.
+    where
+        rolled.previous_period = rolled.period - interval 1 month
+        and rolled.previous_period >= first_rows.month_start
+        and rolled.cash_balance <> rolled.previous_balance + rolled.cash_change_mtd
+
+),
+
+unexplained as (
+
+    select
+        'other'                                                     as rule,
+        'warning'                                                   as severity,
+        period_start                                                as period,
+        sum(amount) || ' of cash is explained by accounts that have no class: '
+            || array_to_string(
+                list_slice(list(account_no || ' ' || amount order by abs(amount) desc, account_no), 1, 10), ', '
+            )                                                       as detail
+
+    from others
+
+    group by period_start
+
+),
+
+comparisons as (
+
+    select
+        figures.period                                              as period,
+        figures.period_end                                          as period_end,
+        unnest(['cash_balance', 'operating_cash_flow'])             as measure,
+        unnest([figures.cash_balance, figures.operating_cash_flow]) as new_amount,
+        unnest([published.cash_balance, published.operating_cash_flow])
+                                                                    as old_amount
+
+    from figures
+
+    inner join published on figures.period = make_date(published.year, published.month, 1)
+
+),
+
+jumps as (
+
+    select
+        'jump'                                                      as rule,
+        'warning'                                                   as severity,
+        comparisons.period                                          as period,
+        comparisons.measure || ' is ' || comparisons.new_amount || ' where ' || comparisons.old_amount
+            || ' is published'                                      as detail
+
+    from comparisons
+
+    cross join settings
+
+    -- An open month grows every day; nothing published is nothing to compare with.
+    where
+        comparisons.period_end < settings.as_of
+        and comparisons.old_amount <> 0
+        and abs(comparisons.new_amount - comparisons.old_amount) * 100
+        > abs(comparisons.old_amount) * settings.jump_pct
+
+),
+
+final as (
+
+    select rule, severity, period, detail from softbase_ledger_faults
+
+    union all
+
+    select rule, severity, period, detail from identity
+
+    union all
+
+    select rule, severity, period, detail from breakdowns
+
+    union all
+
+    select rule, severity, period, detail from roll_forward
+
+    union all
+
+    select rule, severity, period, detail from unexplained
+
+    union all
+
+    select rule, severity, period, detail from jumps
+
+)
+
+select * from final order by severity, period, rule, detail

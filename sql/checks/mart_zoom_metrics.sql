@@ -1,0 +1,418 @@
+-- checks of mart_zoom_metrics: the rows that break a rule.
+--
+-- reads: zoom_call_legs, zoom_daily_report, zoom_counts, zoom_coverage
+--
+-- Errors: inbound and outbound calls are all calls, and as many as began that day by the legs alone; missed calls are
+-- inbound ones, and a day without connected calls has no minutes; no figure is below zero; Zoom told of every day.
+-- Warnings: what the account does not have, lists of which Zoom announced more than it gave, calls of an unknown
+-- direction, results that no setting and no documentation knows, meetings without participants, an average too large
+-- for its column, and a day that lost many of the calls that are published for it.
+
+with
+
+-- Import: one CTE per relation; only the columns used.
+
+legs as (
+
+    select
+        leg_id,
+        call_id,
+        direction,
+        started_at::timestamp                                                     as started_at,
+        result
+
+    from zoom_call_legs
+
+),
+
+counts as (
+
+    select
+        snapshot_date,
+        list_name,
+        is_available,
+        code,
+        announced,
+        received
+
+    from zoom_counts
+
+),
+
+coverage as (
+
+    select
+        covered_date,
+        part,
+        is_available,
+        code,
+        announced,
+        received
+
+    from zoom_coverage
+
+),
+
+-- Logic: the calls of the periods, by their first legs.
+
+first_legs as (
+
+    select
+        legs.call_id                                                              as call_id,
+        legs.started_at                                                           as started_at,
+        legs.direction                                                            as direction
+
+    from legs
+
+    qualify row_number() over (
+        partition by legs.call_id
+        order by legs.started_at, legs.direction <> 'outbound', legs.direction, legs.leg_id
+    ) = 1
+
+),
+
+counted as (
+
+    select
+        periods.period_start                                                      as period,
+        count(*) filter (where first_legs.direction = 'inbound')                  as inbound,
+        count(*) filter (where first_legs.direction = 'outbound')                 as outbound,
+        count(*) filter (where coalesce(first_legs.direction, '') not in ('inbound', 'outbound'))
+                                                                                  as others
+
+    from periods
+
+    inner join first_legs
+        on first_legs.started_at >= periods.starts_at and first_legs.started_at < periods.ends_at
+
+    group by periods.period_start
+
+),
+
+results as (
+
+    select result from zoom_connected_results
+
+    union all
+
+    select result from zoom_missed_results
+
+    union all
+
+    select unnest([
+        'voicemail', 'hang_up', 'canceled', 'call_canceled', 'call_failed', 'unconnected', 'rejected', 'blocked',
+        'overflowed', 'invalid_key', 'invalid_operation', 'system_blocked', 'service_unavailable', 'missed',
+        'no_answer', 'ring_timeout', 'abandoned', 'busy', 'recording', 'answered_by_other_member'
+    ])                                                                            as result
+
+),
+
+-- Findings: one CTE per rule.
+
+calls_and_total as (
+
+    select
+        'calls_and_total'                                                         as rule,
+        'error'                                                                   as severity,
+        mart.metric_date                                                          as period,
+        'total_calls ' || mart.total_calls || ', inbound ' || mart.inbound_calls || ' and outbound '
+            || mart.outbound_calls || ' where ' || coalesce(counted.inbound, 0) || ' and '
+            || coalesce(counted.outbound, 0) || ' calls began that day'           as detail
+
+    from mart
+
+    left join counted on mart.metric_date = counted.period
+
+    where
+        mart.total_calls <> mart.inbound_calls + mart.outbound_calls
+        or mart.inbound_calls <> coalesce(counted.inbound, 0)
+        or mart.outbound_calls <> coalesce(counted.outbound, 0)
+
+),
+
+impossible as (
+
+    select
+        'impossible'                                                              as rule,
+        'error'                                                                   as severity,
+        mart.metric_date                                                          as period,
+        'missed calls ' || coalesce(mart.missed_calls::varchar, 'null') || ' of ' || coalesce(
+            mart.inbound_calls::varchar, 'null'
+        ) || ' inbound, ' || coalesce(mart.total_call_minutes::varchar, 'null') || ' minutes of calls, '
+            || coalesce(mart.total_meetings::varchar, 'null') || ' meetings, '
+            || coalesce(mart.total_users::varchar, 'null') || ' users'            as detail
+
+    from mart
+
+    where
+        mart.missed_calls > mart.inbound_calls
+        or (mart.total_calls = 0 and mart.total_call_minutes > 0)
+        or least(
+            mart.total_users, mart.phone_users, mart.queue_count, mart.total_meetings, mart.total_participants,
+            mart.total_meeting_minutes, mart.missed_calls, mart.total_call_minutes, mart.avg_call_duration_mins
+        ) < 0
+
+),
+
+not_covered as (
+
+    select
+        'not_covered'                                                             as rule,
+        'error'                                                                   as severity,
+        periods.period_start                                                      as period,
+        'nothing is known of calls or meetings of this day: ' || count(coverage.part) || ' of 2 parts'
+                                                                                  as detail
+
+    from periods
+
+    left join coverage on periods.period_start = coverage.covered_date
+
+    group by periods.period_start
+
+    having count(coverage.part) <> 2
+
+),
+
+lacking as (
+
+    select
+        coverage.part                                                             as part,
+        coverage.code                                                             as code
+
+    from coverage
+
+    where not coverage.is_available
+
+    union all
+
+    select
+        counts.list_name                                                          as part,
+        counts.code                                                               as code
+
+    from counts
+
+    inner join periods on counts.snapshot_date = periods.period_start
+
+    where not counts.is_available
+
+),
+
+lacking_parts as (
+
+    select
+        lacking.part                                                              as part,
+        max(lacking.code)                                                         as code
+
+    from lacking
+
+    group by lacking.part
+
+),
+
+not_available as (
+
+    select
+        'not_available'                                                           as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        'the account does not have ' || array_to_string(
+            list(
+                lacking_parts.part || ' (Zoom says ' || lacking_parts.code || ')' order by lacking_parts.part
+            ), ', '
+        ) || ': their columns are null'                                           as detail
+
+    from lacking_parts
+
+    having count(*) > 0
+
+),
+
+shortfalls as (
+
+    select
+        coverage.covered_date                                                     as period,
+        coverage.part                                                             as part,
+        coverage.announced                                                        as announced,
+        coverage.received                                                         as received
+
+    from coverage
+
+    union all
+
+    select
+        counts.snapshot_date                                                      as period,
+        counts.list_name                                                          as part,
+        sum(counts.announced)                                                     as announced,
+        sum(counts.received)                                                      as received
+
+    from counts
+
+    group by counts.snapshot_date, counts.list_name
+
+),
+
+incomplete as (
+
+    select
+        'incomplete'                                                              as rule,
+        'warning'                                                                 as severity,
+        shortfalls.period                                                         as period,
+        'Zoom announced ' || shortfalls.announced || ' records of ' || shortfalls.part || ' and gave '
+            || shortfalls.received                                                as detail
+
+    from shortfalls
+
+    inner join periods on shortfalls.period = periods.period_start
+
+    where shortfalls.received < shortfalls.announced
+
+),
+
+directions as (
+
+    select
+        'unknown_direction'                                                       as rule,
+        'warning'                                                                 as severity,
+        counted.period                                                            as period,
+        counted.others || ' calls are neither inbound nor outbound and are not counted'
+                                                                                  as detail
+
+    from counted
+
+    where counted.others > 0
+
+),
+
+unknown_results as (
+
+    select
+        legs.result                                                               as result,
+        count(*)                                                                  as legs
+
+    from legs
+
+    anti join results on legs.result = results.result
+
+    where legs.result is not null
+
+    group by legs.result
+
+),
+
+unheard_of as (
+
+    select
+        'unknown_result'                                                          as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        sum(unknown_results.legs) || ' legs end with a result that nobody has classed: ' || array_to_string(
+            list(unknown_results.result order by unknown_results.result)[1:5], ', '
+        ) || case when count(*) > 5 then ', …' else '' end                        as detail
+
+    from unknown_results
+
+    having count(*) > 0
+
+),
+
+meetings as (
+
+    select
+        'meetings'                                                                as rule,
+        'warning'                                                                 as severity,
+        mart.metric_date                                                          as period,
+        mart.total_meetings || ' meetings of ' || mart.total_participants || ' participants and '
+            || mart.total_meeting_minutes || ' minutes'                           as detail
+
+    from mart
+
+    where
+        (mart.total_meetings > 0 and mart.total_participants = 0)
+        or (mart.total_meetings = 0 and mart.total_participants + mart.total_meeting_minutes > 0)
+
+),
+
+too_large as (
+
+    select
+        'too_large'                                                               as rule,
+        'warning'                                                                 as severity,
+        mart.metric_date                                                          as period,
+        'an average is larger than its column and is null'                        as detail
+
+    from mart
+
+    where
+        (mart.total_calls is not null and mart.avg_call_duration_mins is null)
+        or (
+            mart.total_meetings > 0
+            and mart.total_meeting_minutes is not null
+            and mart.avg_meeting_duration_mins is null
+        )
+
+),
+
+volume as (
+
+    select
+        'volume'                                                                  as rule,
+        'warning'                                                                 as severity,
+        mart.metric_date                                                          as period,
+        coalesce(mart.total_calls::varchar, 'no known number of') || ' calls where ' || published.total_calls
+            || ' are published'                                                   as detail
+
+    from mart
+
+    inner join published on mart.metric_date = published.metric_date
+
+    cross join settings
+
+    where
+        published.total_calls >= 5
+        and coalesce(mart.total_calls, 0) * 100 < published.total_calls * (100 - settings.drop_pct)
+
+),
+
+final as (
+
+    select rule, severity, period, detail from calls_and_total
+
+    union all
+
+    select rule, severity, period, detail from impossible
+
+    union all
+
+    select rule, severity, period, detail from not_covered
+
+    union all
+
+    select rule, severity, period, detail from not_available
+
+    union all
+
+    select rule, severity, period, detail from incomplete
+
+    union all
+
+    select rule, severity, period, detail from directions
+
+    union all
+
+    select rule, severity, period, detail from unheard_of
+
+    union all
+
+    select rule, severity, period, detail from meetings
+
+    union all
+
+    select rule, severity, period, detail from too_large
+
+    union all
+
+    select rule, severity, period, detail from volume
+
+)
+
+select * from final order by severity, period, rule, detail

@@ -1,0 +1,203 @@
+//! HubSpot: contacts and deals from the list endpoints, page by page, with the lifecycle stages and pipelines that give
+//! their stages a meaning.
+//!
+//! The list endpoint is asked and not the search, which ends at 10,000 records and trails what was written. The search
+//! gives a total at once, though: it is asked before and after the listing, as a figure to hold the listing against.
+
+mod answer;
+mod client;
+mod pace;
+mod record;
+mod rows;
+mod saved;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::Context;
+use super::http::Answer;
+use crate::datasets::Dataset;
+use crate::periods::Partition;
+use crate::staging::{Landed, Landing, Page};
+use client::{Client, Object};
+use record::List;
+use rows::Seen;
+use saved::Saved;
+
+/// Pulls the wanted snapshots.
+///
+/// # Errors
+/// Any failure of any request, an answer that is none, a cursor that leads back, an empty listing where HubSpot counts
+/// records.
+pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partition>)]) -> Result<Vec<Landed>> {
+    if wanted.iter().all(|(_, partitions)| partitions.is_empty()) {
+        // Earlier days come from staging, which takes no token.
+        return Ok(Vec::new());
+    }
+    let mut source = match &context.pages {
+        Some(folder) => Source::Saved(Saved::new(folder)),
+        None => {
+            let settings = context.org.hubspot.as_ref().context("the organisation has no [org.hubspot]")?;
+            Source::Live(Box::new(Client::new(context, settings)?))
+        }
+    };
+    let mut pulled = Vec::new();
+    for (dataset, partitions) in wanted {
+        for partition in partitions {
+            let pulling = || format!("pulling {} {partition}", dataset.name);
+            ensure!(
+                *partition == Partition::Day(context.as_of),
+                "{}: HubSpot gives only the present, which is staged under {}",
+                pulling(),
+                context.as_of
+            );
+            let landing = source.snapshot(context, dataset, *partition).await.with_context(pulling)?;
+            let rows = landing.rows();
+            pulled.push(landing.finish().with_context(pulling)?);
+            (context.progress)(dataset.name, Some(*partition), rows);
+        }
+    }
+    Ok(pulled)
+}
+
+/// Where answers come from.
+enum Source {
+    Live(Box<Client>),
+    Saved(Saved),
+}
+
+impl Source {
+    async fn snapshot(
+        &mut self,
+        context: &Context<'_>,
+        dataset: &'static Dataset,
+        partition: Partition,
+    ) -> Result<Landing> {
+        let mut landing = context.staging.begin(dataset, &context.org.slug, partition, context.pulled_at)?;
+        match (dataset.name, self) {
+            ("hubspot_contacts", source) => source.list(context, Object::Contacts, &mut landing).await?,
+            ("hubspot_deals", source) => source.list(context, Object::Deals, &mut landing).await?,
+            ("hubspot_lifecycle_stages", Source::Live(client)) => {
+                let url = client.lifecycle_stages_url()?;
+                let answer = client.get(&url).await?;
+                let page = landing.page(&asked("GET", url.as_str(), &answer))?;
+                rows::lifecycle_stages(&mut landing, page, &answer.body)?;
+            }
+            ("hubspot_deal_stages", Source::Live(client)) => {
+                let mut known = BTreeSet::new();
+                // The plain listing leaves archived pipelines out; their deals exist all the same.
+                for archived in [false, true] {
+                    let url = client.pipelines_url(archived)?;
+                    let answer = client.get(&url).await?;
+                    let page = landing.page(&asked("GET", url.as_str(), &answer))?;
+                    rows::deal_stages(&mut landing, page, &answer.body, &mut known)?;
+                }
+            }
+            (name, Source::Saved(saved)) => {
+                let mut known = BTreeSet::new();
+                for file in saved.files(dataset, context.as_of)? {
+                    let body = file.read()?;
+                    let page = landing.page(&file.page(context.clock.now(), &body))?;
+                    match name {
+                        "hubspot_lifecycle_stages" => rows::lifecycle_stages(&mut landing, page, &body),
+                        "hubspot_deal_stages" => rows::deal_stages(&mut landing, page, &body, &mut known),
+                        _ => bail!("{name} is none of HubSpot's"),
+                    }
+                    .with_context(|| format!("in {}", file.path.display()))?;
+                }
+            }
+            (name, _) => bail!("{name} is none of HubSpot's"),
+        }
+        Ok(landing)
+    }
+
+    async fn list(&mut self, context: &Context<'_>, object: Object, landing: &mut Landing) -> Result<()> {
+        let dataset = object.dataset();
+        let mut seen = Seen::new(object, context.as_of)?;
+        match self {
+            Source::Live(client) => {
+                let before = total(client, object, landing).await?;
+                list_live(context, client, object, landing, &mut seen).await?;
+                let after = total(client, object, landing).await?;
+                landing.source_total("search_total_before", before);
+                landing.source_total("search_total_after", after);
+                ensure!(
+                    landing.rows() > 0 || before == 0 || after == 0,
+                    "the listing is empty where the search counts {after}: the token may not read the records"
+                );
+            }
+            Source::Saved(saved) => {
+                let files = saved.files(dataset, context.as_of)?;
+                for (position, file) in files.iter().enumerate() {
+                    let body = file.read()?;
+                    let page = landing.page(&file.page(context.clock.now(), &body))?;
+                    let read = || format!("in {}", file.path.display());
+                    let list = List::parse(&body).with_context(read)?;
+                    seen.push(landing, page, &list.records).with_context(read)?;
+                    ensure!(
+                        list.next.is_none() || position + 1 < files.len(),
+                        "{} names a next page, and there is none behind it",
+                        file.path.display()
+                    );
+                    (context.progress)(dataset.name, None, landing.rows());
+                }
+            }
+        }
+        seen.finish()
+    }
+}
+
+/// Follows the cursor, a page at a time, until the page that names no next one.
+async fn list_live(
+    context: &Context<'_>,
+    client: &mut Client,
+    object: Object,
+    landing: &mut Landing,
+    seen: &mut Seen,
+) -> Result<()> {
+    let mut cursors = BTreeSet::new();
+    let mut after: Option<String> = None;
+    let mut last_ids = Vec::new();
+    loop {
+        let so_far = landing.rows();
+        let at = || format!("the page after {so_far} records");
+        let url = client.list_url(object, after.as_deref())?;
+        let answer = client.get(&url).await.with_context(at)?;
+        let list = List::parse(&answer.body).with_context(at)?;
+        ensure!(
+            !list.records.is_empty() || list.next.is_none(),
+            "{} is empty and names a next page: the cursor leads nowhere",
+            at()
+        );
+        let ids: Vec<String> = list.records.iter().filter_map(record::id).collect();
+        ensure!(ids.is_empty() || ids != last_ids, "{} repeats the one before it: the cursor leads back", at());
+        last_ids = ids;
+        let page = landing.page(&asked("GET", url.as_str(), &answer))?;
+        seen.push(landing, page, &list.records)?;
+        (context.progress)(object.dataset().name, None, landing.rows());
+        match list.next {
+            None => return Ok(()),
+            Some(next) => {
+                ensure!(
+                    cursors.insert(next.clone()),
+                    "the page after {} records has been read already: the cursor leads back",
+                    landing.rows()
+                );
+                after = Some(next);
+            }
+        }
+    }
+}
+
+/// How many records the search counts.
+async fn total(client: &mut Client, object: Object, landing: &mut Landing) -> Result<u64> {
+    let (url, answer) = client.search(object).await?;
+    landing.page(&asked("POST", &url, &answer))?;
+    record::total(&answer.body).context("the search")
+}
+
+/// HubSpot's URLs hold no secrets: the token travels in a header.
+fn asked<'a>(method: &'static str, url: &'a str, answer: &'a Answer) -> Page<'a> {
+    Page { method, url, status: answer.status.as_u16(), fetched_at: answer.fetched_at, body: &answer.body }
+}

@@ -1,0 +1,135 @@
+//! Nights through the binary: every cell against the app's own events, and the acceptance checks of the job.
+
+use std::collections::BTreeSet;
+
+use chrono::{Days, NaiveDate};
+use serde_json::Value;
+
+use super::mart::expected;
+use crate::night::stage::{Stage, as_of, day};
+
+const JOB: &str = "etl_app_analytics";
+/// The machine's clock is later than any of the app's events arrives.
+const SEEN_ON: &str = "2026-06-01";
+const COLUMNS: &str = "metric_date, daily_active_users, weekly_active_users, monthly_active_users, new_users, \
+    returning_users, total_sessions, avg_session_duration_secs, screens_per_session, ios_downloads, android_downloads, \
+    top_screens, source_system";
+
+/// The mart as JSON rows.
+fn mart(stage: &Stage) -> Vec<Value> {
+    let sql = format!("select {COLUMNS} from mart_app_analytics order by metric_date");
+    let (json, _) = stage.ends(&["postgres", "--format", "json", &sql], 0);
+    serde_json::from_str(&json).unwrap()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn assert_days(stage: &Stage, days: &[NaiveDate], missing: &BTreeSet<NaiveDate>) {
+    let found = mart(stage);
+    let dates: Vec<_> = found.iter().map(|row| text(&row["metric_date"])).collect();
+    assert_eq!(dates, days.iter().map(ToString::to_string).collect::<Vec<_>>());
+    for (row, date) in found.iter().zip(days) {
+        for (name, value) in expected(*date, &stage.world.app.day(*date, day(SEEN_ON), missing, 30)) {
+            if name == "top_screens" {
+                let screens: Value = serde_json::from_str(&text(&row[name])).unwrap();
+                assert_eq!(screens, serde_json::from_str::<Value>(&value).unwrap(), "{date}");
+            } else {
+                assert_eq!(text(&row[name]), value, "{name} of {date}");
+            }
+        }
+        assert_eq!(row["source_system"], "bigquery_ga4");
+    }
+}
+
+fn last_days(count: u64) -> Vec<NaiveDate> {
+    (0..count).rev().map(|ago| as_of() - Days::new(ago)).collect()
+}
+
+fn queries(stage: &Stage) -> usize {
+    let log = stage.world.bigquery.log();
+    log.iter().filter(|logged| logged.request.method == "POST" && logged.request.path.ends_with("/queries")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_cell_is_what_the_app_says_and_settled_days_are_not_pulled_again() {
+    let stage = Stage::start().await;
+    stage.night(&[JOB], 0);
+    assert_days(&stage, &last_days(4), &BTreeSet::new());
+    assert_eq!(queries(&stage), 2 * 33, "four days and the 29 before them");
+    stage.world.bigquery.clear_log();
+    let before = stage.rows("select * from mart_app_analytics order by id");
+    stage.night(&[JOB], 0);
+    assert_eq!(queries(&stage), 2 * 4, "the days restated, and no other");
+    assert_eq!(stage.rows("select * from mart_app_analytics order by id"), before);
+    stage.world.bigquery.clear_log();
+    stage.night(&[JOB, "--from-staging"], 0);
+    assert!(stage.world.bigquery.log().is_empty(), "nobody was asked");
+    assert_eq!(stage.rows("select * from mart_app_analytics order by id"), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_whose_table_is_missing_has_no_row_and_the_next_night_fills_it() {
+    let stage = Stage::start().await;
+    let missing: BTreeSet<_> = [as_of(), as_of() - Days::new(10)].into();
+    stage.world.bigquery.set_missing(missing.clone());
+    let (table, _) = stage.night(&[JOB], 0);
+    assert!(table.contains("warning absent 2026-01-20: the source has no ga4_events of 2026-01-20"), "{table}");
+    assert!(table.contains("missing_days"), "{table}");
+    assert_days(&stage, &last_days(4)[..3], &missing);
+    let before = stage.rows("select * from mart_app_analytics order by id");
+    stage.night(&[JOB, "--from-staging"], 0);
+    assert_eq!(stage.rows("select * from mart_app_analytics order by id"), before, "absence is staged too");
+
+    // They come in; the old one is asked for again, because it was absent.
+    stage.world.bigquery.set_missing([]);
+    stage.night(&[JOB], 0);
+    assert_days(&stage, &last_days(4), &BTreeSet::new());
+
+    // Gone again, the published row stands.
+    stage.world.bigquery.set_missing([as_of()]);
+    stage.night(&[JOB], 0);
+    assert_eq!(mart(&stage).len(), 4);
+    // Without any of its days there is nothing to report, and that is no success.
+    stage.world.bigquery.set_missing(last_days(4));
+    let (table, _) = stage.night(&[JOB], 1);
+    assert!(table.contains("the source has none of the days to report: 2026-01-17, 2026-01-18"), "{table}");
+    assert_eq!(mart(&stage).len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_has_a_row_for_each_day_that_is_there() {
+    let stage = Stage::start().await;
+    let missing = BTreeSet::from([day("2025-12-25")]);
+    stage.world.bigquery.set_missing(missing.clone());
+    let (table, _) = stage.night(&[JOB, "--from", "2025-12-20", "--to", "2025-12-30"], 0);
+    assert!(table.contains("absent 2025-12-25"), "{table}");
+    let days: Vec<_> = day("2025-12-20").iter_days().take(11).filter(|date| !missing.contains(date)).collect();
+    assert_days(&stage, &days, &missing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn intraday_and_daily_tables_of_a_day_are_not_counted_twice() {
+    let stage = Stage::start().await;
+    stage.night(&[JOB], 0);
+    // The twin of the last day is in the same dataset; the figures are those of the daily table alone.
+    let log = stage.world.bigquery.log();
+    assert!(!log.iter().any(|logged| String::from_utf8_lossy(&logged.request.body).contains("intraday")));
+    assert_days(&stage, &last_days(4), &BTreeSet::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_fails_leaves_its_mart_and_fails_alone() {
+    use marts::sandbox::http::{Fault, FaultPlan, Reply};
+    let stage = Stage::start().await;
+    stage.amend("[limits]\ntries = 2\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\nhttp_timeout_secs = 2\n");
+    stage.night(&[], 0);
+    let before = stage.rows("select * from mart_app_analytics order by id");
+    for fault in [Fault::reply(Reply::json(500, "{}")), Fault::CutBody(9), Fault::empty(), Fault::Stall] {
+        stage.world.bigquery.set_faults(FaultPlan::new().on("POST */queries", 3.., fault));
+        let (table, _) = stage.night(&[JOB], 1);
+        assert!(table.contains("FAILED") && table.contains("pulling ga4_events 2026-01-"), "{table}");
+        assert_eq!(stage.rows("select * from mart_app_analytics order by id"), before);
+    }
+}

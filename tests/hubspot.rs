@@ -1,0 +1,7 @@
+//! The HubSpot extractor: on the wire, on its bad days, and from saved pages.
+
+mod bench;
+mod days;
+mod pages;
+mod sandbox;
+mod wire;

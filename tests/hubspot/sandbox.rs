@@ -1,0 +1,83 @@
+//! The simulated HubSpot itself: what it refuses, and what it leaves out.
+
+use chrono::Days;
+use marts::sandbox::business::crm::{Crm, CrmOptions};
+use proptest::prelude::*;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::bench::*;
+
+/// Status and answer of a request.
+async fn ask(bench: &Bench, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+    marts::extract::http::install_crypto();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = client.request(method, format!("{}{path}", bench.server.url())).bearer_auth(TOKEN);
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn what_is_not_simulated_is_refused_loudly() {
+    let bench = Bench::new().await;
+    for (method, path, body, status) in [
+        (Method::GET, "/crm/v3/objects/tickets", None, 404),
+        (Method::GET, "/crm/v4/objects/contacts", None, 404),
+        (Method::DELETE, "/crm/v3/objects/contacts", None, 404),
+        (Method::GET, "/crm/v3/objects/contacts?associations=deals", None, 400),
+        (Method::GET, "/crm/v3/objects/contacts?limit=101", None, 400),
+        (Method::GET, "/crm/v3/objects/contacts?after=x", None, 400),
+        (Method::POST, "/crm/v3/objects/contacts/search", Some(json!({ "query": "maria" })), 400),
+        (Method::POST, "/crm/v3/objects/contacts/search", Some(json!({ "filterGroups": [{}] })), 400),
+        (Method::POST, "/crm/v3/objects/contacts/search", Some(json!({ "after": "9990", "limit": 11 })), 400),
+        (Method::POST, "/crm/v3/objects/contacts/search", Some(json!({ "limit": 201 })), 400),
+    ] {
+        let (found, answer) = ask(&bench, method, path, body).await;
+        assert_eq!((found, answer["status"].as_str()), (status, Some("error")), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn listings_show_what_was_asked_and_searches_count_all() {
+    let bench = Bench::new().await;
+    let (_, page) = ask(&bench, Method::GET, "/crm/v3/objects/contacts", None).await;
+    assert_eq!(page["results"].as_array().unwrap().len(), 10, "the default");
+    assert!(page["results"][0]["properties"].get("email").is_some(), "names and addresses unless others are asked");
+    let (_, page) = ask(&bench, Method::GET, "/crm/v3/objects/0-3?properties=amount,no_such&limit=2", None).await;
+    let properties = page["results"][0]["properties"].as_object().unwrap();
+    assert_eq!(properties.keys().collect::<Vec<_>>(), ["amount"], "unknown properties are left out without a word");
+    let (_, archived) = ask(&bench, Method::GET, "/crm/v3/objects/contacts?archived=true&limit=100", None).await;
+    let archived = archived["results"].as_array().unwrap().len();
+    assert_eq!(archived, bench.crm.contacts.iter().filter(|contact| contact.archived).count());
+    let search = json!({ "filterGroups": [], "limit": 200, "after": "200" });
+    let (_, found) = ask(&bench, Method::POST, "/crm/v3/objects/contacts/search", Some(search)).await;
+    assert_eq!(found["total"].as_u64().unwrap() as usize, bench.crm.contacts.len() - archived);
+    assert_eq!((found["results"].as_array().unwrap().len(), &found["paging"]["next"]["after"]), (200, &json!("400")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn one_more_day_leaves_the_past_alone(seed: u64, more in 1u64..20) {
+        let (from, to) = (day("2025-12-20"), day("2026-01-10"));
+        let short = Crm::generate(CrmOptions::new(seed, from, to));
+        let long = Crm::generate(CrmOptions::new(seed, from, to + Days::new(more)));
+        let past = |crm: &Crm| {
+            let until = to.and_hms_opt(23, 59, 59).unwrap().and_utc();
+            let contacts = crm.contacts.iter().filter(|it| it.created <= until).map(|it| format!("{it:?}"));
+            let deals = crm.deals.iter().filter(|it| it.created <= until).map(|it| format!("{it:?}"));
+            contacts.chain(deals).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(past(&short), past(&long));
+        let chicago = chrono_tz::America::Chicago;
+        let figures = short.contact_figures(to, chicago);
+        prop_assert_eq!(figures.stages.iter().sum::<u64>(), figures.total);
+        prop_assert!(figures.new_7d <= figures.new_30d && figures.new_30d <= figures.total);
+        let night = short.contacts.iter().filter(|it| it.created.with_timezone(&chicago).date_naive() > to).count();
+        prop_assert!(night > 0, "something is created after the last day");
+    }
+}
