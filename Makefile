@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-server lint bench bench-quick measure clean
+.PHONY: help setup demo test test-server lint bench bench-quick bench-once measure clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -38,6 +38,9 @@ bench: setup ## Measure every step, with a release build (benches/README.md)
 bench-quick: setup ## The same on small sizes, to see the order of things
 	MARTS_BENCH_ROWS=$${MARTS_BENCH_ROWS:-10000} $(CARGO) bench --locked -- \
 	    --sample-size 10 --warm-up-time 0.2 --measurement-time 0.5 --noplot
+
+bench-once: setup ## Run each benchmark once without measuring, to see that it still works
+	MARTS_BENCH_ROWS=1000 $(CARGO) bench --locked --profile dev -- --test
 
 measure: setup ## Measure memory and start-up against what is promised, with a release build
 	scripts/measure.sh

@@ -75,7 +75,12 @@ impl Ground {
 
 impl Scene {
     async fn start(rows: Option<u64>) -> Scene {
-        let options = WorldOptions { bulk_invoices: rows, ..WorldOptions::new(7, as_of(), Clock::system()) };
+        // With the ledgers each mart that the program can fill has a source.
+        let options = WorldOptions {
+            ledgers: rows.is_none(),
+            bulk_invoices: rows,
+            ..WorldOptions::new(7, as_of(), Clock::system())
+        };
         let world = World::start(options).await.expect("the sandbox starts");
         let folder = tempfile::tempdir().expect("a folder");
         let config = Config::load(&world.write_config(folder.path()).expect("it is written")).expect("it is right");
@@ -136,8 +141,9 @@ impl Scene {
             let Some(at) = org else { continue };
             let org = &scene.config.orgs[at];
             let source = source_for(job, org).expect("a source");
-            let plan = plan(job, source, org, Window { as_of: as_of(), range: None }).expect("a plan");
+            let mut plan = plan(job, source, org, Window { as_of: as_of(), range: None }).expect("a plan");
             let pulls = Pulls::winners(&staging, &org.slug, &plan.wanted, None).expect("it is staged");
+            plan.leave_out_absent(&pulls);
             scene.tasks.push(Task { org: at, plan, pulls });
         }
         (scene, database)
