@@ -246,6 +246,23 @@ pub async fn list(connection: &mut PgConnection, limit: u32, org_id: Option<i32>
     .context("reading the run ledger")
 }
 
+/// The runs that published a mart of an organisation, all or in part, and restated the period that begins on that day: newest
+/// first.
+pub async fn restated(connection: &mut PgConnection, org_id: i32, mart: &str, period: NaiveDate) -> Result<Vec<Run>> {
+    let mut transaction = as_reader(connection, org_id).await?;
+    query_as(
+        "select etl_runs.*, organizations.slug as org from etl_runs join organizations on organizations.id = org_id
+         where mart = $1 and status in ('success', 'partial') and first_period <= $2 and last_period >= $2
+         order by started_at desc, run_id desc",
+    )
+    .bind(mart)
+    .bind(period)
+    .fetch_all(&mut *transaction)
+    .await
+    .one_line()
+    .context("reading the run ledger")
+}
+
 /// All jobs of a run, in the order they started; of several runs when several begin like that.
 pub async fn show(connection: &mut PgConnection, run: &str) -> Result<Vec<Run>> {
     let mut transaction = as_admin(connection).await?;

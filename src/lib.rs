@@ -16,6 +16,7 @@ pub mod clock;
 pub mod compute;
 pub mod config;
 pub mod datasets;
+pub mod explain;
 pub mod extract;
 pub mod jobs;
 pub mod ledger;

@@ -4,6 +4,7 @@ pub mod stage;
 
 mod columns;
 mod crm;
+mod explain;
 mod failures;
 mod figures;
 mod fleet;

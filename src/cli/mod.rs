@@ -18,6 +18,7 @@ use crate::postgres::Database;
 pub mod check;
 pub mod datasets;
 pub mod demo;
+pub mod explain;
 pub mod jobs;
 pub mod logs;
 pub mod migrate;
@@ -74,6 +75,7 @@ pub enum Command {
     Datasets(datasets::DatasetsArgs),
     Runs(runs::RunsArgs),
     Show(show::ShowArgs),
+    Explain(explain::ExplainArgs),
     Query(query::QueryArgs),
     Sql(sql::SqlArgs),
     Sandbox(sandbox::SandboxArgs),
@@ -176,6 +178,7 @@ impl Command {
             Command::Datasets(args) => datasets::execute(args, context),
             Command::Runs(args) => runs::execute(args, context),
             Command::Show(args) => show::execute(args, context),
+            Command::Explain(args) => explain::execute(args, context),
             Command::Query(args) => query::execute(args, context),
             Command::Sql(args) => sql::execute(args, context),
             Command::Sandbox(args) => sandbox::execute(args, context),

@@ -19,6 +19,7 @@ use crate::config::{Config, Limits, Org};
 use crate::jobs::{Job, Source};
 use crate::run::Plan;
 
+pub(crate) use prelude::{literal, path_text};
 pub use pulls::Pulls;
 pub use query::{Answer, cell, check_select, query};
 pub use schema::{BOOKKEEPING, MartColumn, MartKind, mart_columns, mart_schema};
@@ -93,13 +94,37 @@ impl Compute {
         ))
     }
 
+    /// The mart's SQL up to `final`.
+    fn before_final(&self) -> Result<&'static str> {
+        let parts = self.source.sql.split_once("\nfinal as (");
+        Ok(parts.with_context(|| format!("{}.sql has no CTE called final", self.source.sql_name))?.0)
+    }
+
+    /// Makes the table `parts`: what each staged row brings to the numbers of one cell, of a column and the first day of a
+    /// period, or to all numbers. Of things that are counted once it has one row each.
+    pub(crate) fn explain(&self, cell: Option<(&str, NaiveDate)>) -> Result<()> {
+        let (before, explain) = (self.before_final()?, self.source.explain);
+        let is_it = cell.map_or_else(
+            || "true".to_owned(),
+            |(column, period)| format!("column_name = {} and period_start = date '{period}'", literal(column)),
+        );
+        let sql = format!(
+            "create or replace temporary table parts as
+            select * from (\n{before}\n{explain}\n)
+            where {is_it}
+            qualify
+                how <> 'distinct'
+                or row_number() over (
+                    partition by period_start, column_name, entry, counted order by source_dataset, source_key
+                ) = 1"
+        );
+        let context = || format!("explaining {} by {}.sql", self.job.mart, self.source.sql_name);
+        self.connection.execute_batch(&sql).with_context(context)
+    }
+
     /// What `final` aggregates: one row per staged row that counts, with its period, key, page and measures.
     pub fn contributions(&self) -> Result<Answer> {
-        let (before, _) = self
-            .source
-            .sql
-            .split_once("\nfinal as (")
-            .with_context(|| format!("{}.sql has no CTE called final", self.source.sql_name))?;
+        let before = self.before_final()?;
         self.select(&format!("{before}\nfinal as (select * from contributions) select * from final order by all"))
     }
 
@@ -210,7 +235,7 @@ pub(crate) fn describe(connection: &Connection, relation: &str) -> Result<Vec<(S
 }
 
 /// A connection in memory that may read `files` and nothing else.
-fn connect(config: &Config, files: &[String]) -> Result<Connection> {
+pub(crate) fn connect(config: &Config, files: &[String]) -> Result<Connection> {
     let Limits { duckdb_memory_mib, duckdb_threads, .. } = &config.limits;
     // Next to the staged files, because there is a real disk with room, which a temporary folder need not be on.
     let spill = std::path::absolute(config.staging.path.join(".tmp-duckdb"))?;

@@ -19,7 +19,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(super) fn of(connection: &Connection, sql: &str) -> Result<Self> {
+    pub(crate) fn of(connection: &Connection, sql: &str) -> Result<Self> {
         let mut statement = connection.prepare(sql)?;
         // Not streamed: the crate's stream panics when a query fails on the way.
         let arrow = statement.query_arrow([])?;

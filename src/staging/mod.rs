@@ -259,6 +259,14 @@ impl Landed {
     }
 }
 
+impl Landed {
+    /// Its files of pages as answered, in order.
+    pub fn page_files(&self) -> Vec<PathBuf> {
+        let pages = self.manifest.files.iter().filter(|file| file.name.starts_with("pages-"));
+        pages.map(|file| self.path.join(&file.name)).collect()
+    }
+}
+
 /// Size and SHA-256 of a file.
 fn digest(path: &Path) -> Result<(u64, String)> {
     let mut file = File::open(path)?;

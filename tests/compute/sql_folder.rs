@@ -33,10 +33,13 @@ fn code(text: &str) -> String {
 #[test]
 fn sql_files_follow_the_guide() {
     let mut problems = Vec::new();
-    for folder in ["marts", "checks", "shared", "reduce"] {
+    for folder in ["marts", "checks", "shared", "reduce", "explain"] {
         for (name, text) in sql_files(folder) {
             let mut wrong = |what: String| problems.push(format!("sql/{folder}/{name}.sql: {what}"));
-            let subject = if folder == "checks" { format!("-- checks of {name}: ") } else { format!("-- {name}: ") };
+            let subject = match folder {
+                "checks" | "explain" => format!("-- {folder} of {name}: "),
+                _ => format!("-- {name}: "),
+            };
             if !text.starts_with(&subject) {
                 wrong(format!("the first line is to begin with {subject:?}"));
             }
@@ -100,6 +103,7 @@ fn sql_files_and_the_table_of_jobs_agree() {
     };
     let mut marts = Vec::new();
     let mut checks = Vec::new();
+    let mut explain = Vec::new();
     for job in JOBS {
         for source in job.sources {
             let expected: Vec<_> = source.reads.iter().map(|read| read.dataset.to_owned()).collect();
@@ -107,8 +111,10 @@ fn sql_files_and_the_table_of_jobs_agree() {
             assert_eq!(reads(source.checks), expected, "checks of {}", source.sql_name);
             marts.push((source.sql_name.to_owned(), source.sql.to_owned()));
             checks.push((source.sql_name.to_owned(), source.checks.to_owned()));
+            explain.push((source.sql_name.to_owned(), source.explain.to_owned()));
         }
     }
+    assert_included("explain", explain);
     assert_included("marts", marts);
     assert_included("checks", checks);
     let mut shared = Vec::new();
@@ -158,6 +164,25 @@ fn every_sql_file_gives_its_marts_columns_over_empty_relations() {
             let compute = Compute::dry(&scene.inputs(&pulls)).unwrap();
             compute.check_sql().unwrap();
             audit(&compute, &[]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_number_of_a_mart_is_taken_apart_by_its_explain_file() {
+    for job in JOBS {
+        for source in job.sources {
+            let words: Vec<_> =
+                source.explain.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect();
+            for column in marts::explain::explained_columns(job).unwrap() {
+                let of_the_period = ["year", "month", "day_of_week"].contains(&column.name.as_str());
+                assert!(
+                    of_the_period || words.contains(&column.name.as_str()),
+                    "sql/explain/{}.sql says nothing of {}",
+                    source.sql_name,
+                    column.name
+                );
+            }
         }
     }
 }
