@@ -8,5 +8,6 @@ mod figures;
 mod fleet;
 mod ledger;
 mod pages;
+mod rebuild;
 mod secrets;
 mod zoom;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use indicatif::MultiProgress;
 
@@ -268,6 +269,17 @@ pub(crate) fn day(text: &str) -> Result<chrono::NaiveDate, String> {
         Ok(day) if day.to_string() == text => Ok(day),
         _ => Err("write a day as in 2026-01-20".to_owned()),
     }
+}
+
+/// Reads an instant on the command line: as instants are written, or as the folders of pulls are named.
+pub(crate) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    let name = text.strip_prefix("pull=").unwrap_or(text);
+    if let Ok(instant) = NaiveDateTime::parse_from_str(name, "%Y%m%dT%H%M%SZ") {
+        return Ok(instant.and_utc());
+    }
+    let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
+    instant
+        .map_err(|_| "write an instant as in 2026-01-21T12:00:00Z, or as a pull is named, 20260121T120000Z".to_owned())
 }
 
 #[cfg(test)]
