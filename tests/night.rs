@@ -6,6 +6,7 @@ mod crm;
 mod failures;
 mod figures;
 mod fleet;
+mod landing_zone;
 mod ledger;
 mod pages;
 mod rebuild;

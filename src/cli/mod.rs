@@ -25,12 +25,14 @@ pub mod output;
 pub mod postgres;
 pub mod progress;
 pub mod query;
+pub mod reparse;
 pub mod report;
 pub mod run;
 pub mod runs;
 pub mod sandbox;
 pub mod show;
 pub mod sql;
+pub mod staging;
 pub mod tables;
 
 /// Fills the data marts every night: exactly, whole and explainably.
@@ -76,6 +78,8 @@ pub enum Command {
     Show(show::ShowArgs),
     Query(query::QueryArgs),
     Sql(sql::SqlArgs),
+    Reparse(reparse::ReparseArgs),
+    Staging(staging::StagingArgs),
     Sandbox(sandbox::SandboxArgs),
     Postgres(postgres::PostgresArgs),
 }
@@ -155,6 +159,8 @@ impl Command {
             Command::Show(args) => show::execute(args, context),
             Command::Query(args) => query::execute(args, context),
             Command::Sql(args) => sql::execute(args, context),
+            Command::Reparse(args) => reparse::execute(args, context),
+            Command::Staging(args) => staging::execute(args, context),
             Command::Sandbox(args) => sandbox::execute(args, context),
             Command::Postgres(args) => postgres::execute(args, context),
         }
@@ -213,6 +219,13 @@ impl Context {
     /// How a command begins that works on the same configuration.
     pub fn program(&self) -> String {
         program(&self.global.config)
+    }
+
+    /// Says something besides the result on stderr, unless only results are wanted.
+    fn say(&self, what: &str) {
+        if !self.global.quiet {
+            output::note(what);
+        }
     }
 
     /// How this command tells of its progress.

@@ -39,7 +39,7 @@ fn dataset_files(inputs: &Inputs<'_>, dataset: &str) -> Result<Vec<String>> {
 }
 
 /// A path as DuckDB is given it: absolute, so that a printed script runs anywhere.
-pub(super) fn path_text(path: &Path) -> Result<String> {
+pub(crate) fn path_text(path: &Path) -> Result<String> {
     let path = std::path::absolute(path)?;
     path.to_str().map(str::to_owned).with_context(|| format!("{} is no UTF-8", path.display()))
 }
@@ -267,7 +267,7 @@ fn table(name: &str, columns: &str, rows: &[String]) -> String {
 }
 
 /// A path as a pattern that only it fits: DuckDB takes the files of `read_parquet` for patterns.
-fn pattern(path: &str) -> String {
+pub(crate) fn pattern(path: &str) -> String {
     let letter = |letter: char| match letter {
         '*' | '?' | '[' => format!("[{letter}]"),
         letter => letter.to_string(),
@@ -276,6 +276,6 @@ fn pattern(path: &str) -> String {
 }
 
 /// A text as a SQL literal.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
