@@ -21,8 +21,11 @@ fn pull(stage: &Stage, dataset: &str, org: &str, period: &str) -> PathBuf {
 fn rewrite(pull: &Path, name: &str, select: &str) {
     let (file, new) = (pull.join(name), pull.join("new"));
     let connection = Connection::open_in_memory().unwrap();
-    let sql =
-        format!("copy ({select} from read_parquet('{}')) to '{}' (format parquet)", file.display(), new.display());
+    let sql = format!(
+        "copy ({select} from read_parquet('{}')) to '{}' (format parquet, compression zstd)",
+        file.display(),
+        new.display()
+    );
     connection.execute_batch(&sql).unwrap();
     fs::rename(new, &file).unwrap();
     let bytes = fs::read(&file).unwrap();
@@ -185,9 +188,10 @@ async fn pulls_go_only_when_nothing_rests_on_them() {
     let left = stage.staged();
     for file in &second {
         let is_superseded = first.contains(file) && !wins(file);
-        let is_needed = ["softbase_invoices", "softbase_work_orders", "cases_summary", "cases_columns"]
-            .iter()
-            .any(|dataset| file.components().any(|part| part.as_os_str() == *dataset));
+        // The months of invoices that only the fleet read, whose night was replaced, are not among them.
+        let is_in = |part: &str| file.components().any(|found| found.as_os_str() == part);
+        let of_sales = is_in("softbase_work_orders") || is_in("softbase_invoices") && !is_in("period=2025-11");
+        let is_needed = of_sales || is_in("cases_summary") || is_in("cases_columns");
         assert_eq!(left.contains(file), !is_superseded || is_needed, "{}", file.display());
     }
     assert!(left.len() < second.len(), "something went");
