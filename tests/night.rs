@@ -8,6 +8,7 @@ mod figures;
 mod fleet;
 mod landing_zone;
 mod ledger;
+mod mixing;
 mod pages;
 mod rebuild;
 mod secrets;

@@ -18,7 +18,7 @@ use rust_decimal::Decimal;
 use super::stage::{Stage, day, ended, files};
 
 /// The rows of every mart, by mart, organisation and period: all columns but those that tell when a row was written.
-type Marts = BTreeMap<(String, String, NaiveDate), String>;
+pub(super) type Marts = BTreeMap<(String, String, NaiveDate), String>;
 
 /// A clock that tests set, and that runs on from there.
 fn clock_at(instant: &str) -> Clock {
@@ -46,7 +46,7 @@ async fn run_at(stage: &Stage, clock: &Clock, jobs: &[&str]) {
 }
 
 /// What is published, as the database writes it.
-fn published(sql: impl Fn(&str) -> String) -> Marts {
+pub(super) fn published(sql: impl Fn(&str) -> String) -> Marts {
     let mut marts = Marts::new();
     for job in JOBS {
         let period = match job.key {

@@ -1,8 +1,8 @@
 //! THE TABLE of attacks: what a reader of one organisation may try in order to learn of another, and what comes of it.
 //!
-//! Two organisations have marked figures: a cell of globex is 666.66, its texts are SECRET. Each attack runs as
-//! `marts_reader` with the setting of acme, unless it says otherwise; whatever it answers or is refused with, nothing of
-//! globex may be in it.
+//! Two organisations have marked figures: the amounts of globex are 666.66, its texts SECRET. Each attack runs as a user
+//! who is a member of `marts_reader` and nothing else, with the setting of acme unless it says otherwise; whatever it answers
+//! or is refused with, nothing of globex may be in it. Temporary objects of its own Postgres lets everybody make.
 
 use super::database::TestDatabase;
 
@@ -52,14 +52,15 @@ const ATTACKS: &[(&str, &str, Comes)] = &[
     (
         "a cheap function of its own",
         "create function pg_temp.leak(numeric) returns boolean language plpgsql cost 0.0000001 as
-             'begin raise exception ''seen %'', $1; end';
-         select count(*) from mart_sales_daily where pg_temp.leak(total_revenue)",
-        Refused("permission denied"),
+        'begin if $1 <> 100 then raise exception ''seen %'', $1; end if; return true; end';
+        select count(*) from mart_sales_daily where pg_temp.leak(total_revenue)",
+        Answers(&["1"]),
     ),
     (
-        "a cheap function inline",
-        "do $do$ begin execute 'create function pg_temp.leak(numeric) returns boolean language sql as ''select true'''; end $do$",
-        Refused("permission denied"),
+        "a cheap cast of its own",
+        "create function pg_temp.number(text) returns boolean language sql cost 0.0000001 as
+        'select $1::numeric > 0'; select count(*) from etl_changes where pg_temp.number(new_value)",
+        Answers(&["0"]),
     ),
     (
         "a cheap operator in a filter",
@@ -69,7 +70,7 @@ const ATTACKS: &[(&str, &str, Comes)] = &[
     (
         "a view of its own",
         "create temporary view v as select * from mart_sales_daily; select count(*) from v",
-        Refused("permission denied"),
+        Answers(&["1"]),
     ),
     ("a view of the owner", "select count(*) from owners_view", Answers(&["1"])),
     (
@@ -147,10 +148,20 @@ const ATTACKS: &[(&str, &str, Comes)] = &[
     ),
     (
         "shadowing the function of the policies",
-        "create function pg_temp.marts_org_id() returns integer language sql as 'select $other'",
-        Refused("permission denied"),
+        "create function pg_temp.marts_org_id() returns integer language sql as 'select $other';
+        set local search_path = pg_temp, public; select total_revenue from mart_sales_daily",
+        Answers(&["100.00"]),
     ),
-    ("shadowing the table", "create temporary table mart_sales_daily (org_id integer)", Refused("permission denied")),
+    (
+        "shadowing the table",
+        "create temporary table mart_sales_daily (org_id integer); select count(*) from mart_sales_daily",
+        Answers(&["0"]),
+    ),
+    (
+        "a temporary table that inherits",
+        "create temporary table child () inherits (mart_sales_daily)",
+        Refused("must be owner"),
+    ),
     ("a table that inherits", "create table child () inherits (mart_sales_daily)", Refused("permission denied")),
     ("a table in the schema", "create table mart_other (org_id integer)", Refused("permission denied")),
     (
@@ -170,11 +181,10 @@ const ATTACKS: &[(&str, &str, Comes)] = &[
     ),
     ("merging", "update mart_sales_daily set total_revenue = 0 where org_id = $other", Refused("permission denied")),
     (
-        "becoming the admin",
-        "set local role marts_admin; select count(*) from mart_sales_daily",
-        Refused("permission denied"),
+        "becoming the admin or the loader",
+        "select pg_has_role(current_user, 'marts_admin', 'member') or pg_has_role(current_user, 'marts_loader', 'member')",
+        Answers(&["f"]),
     ),
-    ("becoming the loader", "set session authorization marts_loader", Refused("permission denied")),
     (
         "statistics of columns",
         "select count(*) from pg_stats where tablename like 'mart%' and schemaname = current_schema()",
@@ -286,10 +296,13 @@ async fn insert(test: &TestDatabase, mart: &str, org: i32, amount: &str) -> Stri
 #[tokio::test]
 async fn no_attack_shows_a_reader_anything_of_another_organisation() {
     for test in filled().await {
+        let attacker = format!("attacker_{:08x}", rand::random::<u32>());
+        test.get().execute(&format!("create role {attacker}; grant marts_reader to {attacker}")).await.unwrap();
         let mut wrong = Vec::new();
         for (name, sql, comes) in ATTACKS {
             let sql = sql.replace("$other", &test.globex.id.to_string());
-            let sql = format!("begin; set local role marts_reader; set local marts.org_id = '{}'; {sql}", test.acme.id);
+            let acme = test.acme.id;
+            let sql = format!("begin; set local role {attacker}; set local marts.org_id = '{acme}'; {sql}");
             let answered = test.get().execute(&sql).await;
             let told = match &answered {
                 Ok(answers) => format!("{answers:?}"),
@@ -305,11 +318,14 @@ async fn no_attack_shows_a_reader_anything_of_another_organisation() {
                 (Refused(text), Err(_)) => told.contains(text),
                 _ => false,
             };
+            // The embedded server speaks no XML.
+            let fits = fits || told.contains("built with libxml");
             if !fits || told.contains("666.66") || told.contains("SECRET") && !sql.contains("SECRET") {
                 wrong.push(format!("{name}: {told}"));
             }
             test.get().execute("rollback; deallocate all").await.unwrap();
         }
+        test.get().execute(&format!("revoke marts_reader from {attacker}; drop role {attacker}")).await.unwrap();
         assert!(wrong.is_empty(), "{} of {} attacks: {wrong:#?}", wrong.len(), ATTACKS.len());
     }
 }
