@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use marts::clock::Clock;
 use marts::compute::{Inputs, Pulls};
 use marts::config::{Config, Org};
@@ -73,14 +73,16 @@ impl Ground {
     }
 }
 
+/// The morning after the day that the nights report.
+pub fn clock() -> Clock {
+    Clock::fixed((as_of() + Days::new(1)).and_hms_opt(15, 0, 0).expect("an hour").and_utc())
+}
+
 impl Scene {
     async fn start(rows: Option<u64>) -> Scene {
         // With the ledgers each mart that the program can fill has a source.
-        let options = WorldOptions {
-            ledgers: rows.is_none(),
-            bulk_invoices: rows,
-            ..WorldOptions::new(7, as_of(), Clock::system())
-        };
+        let options =
+            WorldOptions { ledgers: rows.is_none(), bulk_invoices: rows, ..WorldOptions::new(7, as_of(), clock()) };
         let world = World::start(options).await.expect("the sandbox starts");
         let folder = tempfile::tempdir().expect("a folder");
         let config = Config::load(&world.write_config(folder.path()).expect("it is written")).expect("it is right");
@@ -92,7 +94,7 @@ impl Scene {
         let mut scene = Scene::start(Some(rows)).await;
         scene.config.orgs.retain(|org| org.softbase.is_some());
         let job = marts::jobs::job("etl_sales_daily").expect("the job");
-        let window = Window { as_of: as_of(), range: None };
+        let window = Window { as_of: as_of(), range: None, is_present: true };
         let org = &scene.config.orgs[0];
         let plan = plan(job, &job.sources[0], org, window).expect("a plan");
         let landed = scene.land(org, &plan, &scene.config.staging.path).await;
@@ -130,7 +132,7 @@ impl Scene {
         let database = Database::connect(&scene.config.postgres, "bench").await.expect("a database");
         database.migrate().await.expect("it migrates");
         let request = Request { jobs: JOBS.iter().collect(), as_of: Some(as_of()), ..Request::default() };
-        let report = run(&scene.config, &database, &Clock::system(), &request, &|_| {}).await.expect("a night");
+        let report = run(&scene.config, &database, &clock(), &request, &|_| {}).await.expect("a night");
         for mart in &report.marts {
             assert!(mart.error.is_none(), "{:?}", mart.error);
         }
@@ -141,7 +143,8 @@ impl Scene {
             let Some(at) = org else { continue };
             let org = &scene.config.orgs[at];
             let source = source_for(job, org).expect("a source");
-            let mut plan = plan(job, source, org, Window { as_of: as_of(), range: None }).expect("a plan");
+            let mut plan =
+                plan(job, source, org, Window { as_of: as_of(), range: None, is_present: true }).expect("a plan");
             let pulls = Pulls::winners(&staging, &org.slug, &plan.wanted, None).expect("it is staged");
             plan.leave_out_absent(&pulls);
             scene.tasks.push(Task { org: at, plan, pulls });
@@ -177,7 +180,7 @@ pub fn size<'a>(landed: impl Iterator<Item = &'a Landed>) -> (u64, u64) {
 }
 
 pub fn context<'a>(config: &'a Config, org: &'a Org, staging: &'a Staging, pages: Option<PathBuf>) -> Context<'a> {
-    let (clock, pulled_at) = (Clock::system(), pulled_at());
+    let (clock, pulled_at) = (clock(), pulled_at());
     Context {
         config,
         org,

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// A source of the present instant.
 #[derive(Clone)]
@@ -19,6 +19,11 @@ impl Clock {
     /// A clock that stands still.
     pub fn fixed(at: DateTime<Utc>) -> Self {
         Clock(Arc::new(move || at))
+    }
+
+    /// The machine's clock, so much ahead (or behind, when negative). For `main` and for simulations.
+    pub fn shifted(by: TimeDelta) -> Self {
+        Clock(Arc::new(move || Utc::now() + by))
     }
 
     /// A clock told by `tell`.

@@ -123,7 +123,7 @@ async fn land(
         clock: clock.clone(),
         pulled_at: clock.now(),
         as_of,
-        saved: Some(Saved::Pull(old.clone())),
+        saved: Some(Saved::Pull(Box::new(old.clone()))),
         progress: &|_, _, _| {},
     };
     let wanted = Wanted {

@@ -9,6 +9,7 @@ mod ga4;
 mod hubspot;
 mod night;
 mod postgres;
+mod properties;
 mod quickbooks;
 mod softbase;
 mod tds;

@@ -2,6 +2,7 @@
 
 pub mod stage;
 
+mod columns;
 mod crm;
 mod failures;
 mod figures;

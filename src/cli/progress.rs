@@ -86,6 +86,11 @@ impl Progress {
             Event::Pulled { org, dataset, period, rows } => {
                 bar.set_message(format!("{org} pulled {dataset} {period}, {rows} rows"));
             }
+            Event::Staged { .. } => {
+                if let Some(line) = self.line(event) {
+                    bar.println(line);
+                }
+            }
             Event::Computed { org, job, .. } => bar.set_message(format!("{org} publishing {job}")),
             Event::Done { .. } => {
                 bar.inc(1);
@@ -103,6 +108,10 @@ impl Progress {
             Event::Started { run: None, marts } => format!("{marts} marts to compute"),
             Event::Pulling { .. } => return None,
             Event::Pulled { org, dataset, period, rows } => format!("{org}: pulled {dataset} {period}, {rows} rows"),
+            Event::Staged { org, dataset, period, pulled_at } => {
+                let taken = pulled_at.format("%Y-%m-%d %H:%M UTC");
+                format!("{org}: {dataset} {period} is the snapshot taken {taken}")
+            }
             Event::Computed { org, job, rows } => format!("{org}: computed {job}, {rows} rows"),
             Event::Done { mart } => {
                 let done = self.done.load(Ordering::Relaxed);

@@ -24,7 +24,7 @@ pub struct RunArgs {
     /// Only this organisation; may be repeated
     #[arg(long, value_name = "ORG")]
     pub org: Vec<String>,
-    /// The last day to report; today is allowed, its rows are then provisional
+    /// The last day to report; today is allowed, its rows are then provisional. Snapshots of days gone by come from staging
     #[arg(long, value_name = "DATE", value_parser = day)]
     pub as_of: Option<NaiveDate>,
     /// The first day of a range to restate

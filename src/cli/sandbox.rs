@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use chrono::NaiveDate;
 use clap::Args;
 
-use super::{Context, Exit, Outcome, day, output};
+use super::{CLOCK_SHIFT, Context, Exit, Failure, Outcome, day, output};
+use crate::clock::Clock;
 use crate::periods;
 use crate::sandbox::world::{World, WorldOptions};
 
@@ -35,25 +37,34 @@ pub struct SandboxArgs {
 
 /// Serves until Ctrl-C or SIGTERM.
 pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
+    let last = yesterday(context);
+    let to = args.to.unwrap_or(last);
+    if to > last {
+        return Err(Failure::Usage(anyhow!("--to {to}: that day has not ended; the last complete day is {last}")));
+    }
+    // What the sources give only as it stands is taken for the last complete day: so a day gone by has to be that.
+    let back = to - last;
+    let shift = if back.is_zero() { String::new() } else { format!("{CLOCK_SHIFT}={} ", back.num_seconds()) };
+    let now = context.clock.clone();
+    let clock = Clock::from_fn(move || now.now() + back);
     context.runtime()?.block_on(async {
-        let to = args.to.unwrap_or_else(|| yesterday(context));
         let options = WorldOptions {
             ledgers: true,
             bulk_invoices: args.invoices,
             bulk_contacts: args.contacts,
             bulk_events: args.events,
-            ..WorldOptions::new(args.seed, to, context.clock.clone())
+            ..WorldOptions::new(args.seed, to, clock)
         };
         let world = World::start(options).await?;
         let config = world.write_config(&args.dir)?;
         output::print(&format!(
-            "QuickBooks  {}\nHubSpot     {}\nZoom        {}\nBigQuery    {}\nSQL Server  {} (dealers), {} (cases)\nUse them:   marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
+            "QuickBooks  {}\nHubSpot     {}\nZoom        {}\nBigQuery    {}\nSQL Server  {} (dealers), {} (cases)\nUse them:   {shift}marts --config {} run --as-of {to}\nCtrl-C ends the sandbox.\n",
             world.quickbooks.url(),
             world.hubspot.url(),
-            world.softbase.addr(),
-            world.cases.addr(),
             world.zoom.base_url(),
             world.bigquery.url(),
+            world.softbase.addr(),
+            world.cases.addr(),
             config.display()
         ))?;
         super::interrupted().await;

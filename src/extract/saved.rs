@@ -15,7 +15,7 @@ pub enum Saved {
     /// `DIR/<dataset>/<stem>.json`, or `<stem>-0001.json` and those after it.
     Folder(PathBuf),
     /// The pages of one pull, in the order in which they came.
-    Pull(Landed),
+    Pull(Box<Landed>),
 }
 
 /// One of them.

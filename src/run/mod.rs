@@ -27,7 +27,7 @@ use crate::ledger::{self, Finished, RunId, Started};
 use crate::periods::Partition;
 use crate::postgres::{Database, Locked, OrganizationRow};
 use crate::publish::{self, MartRows, Organization};
-use crate::staging::{Landed, Staging};
+use crate::staging::{Landed, Manifest, Staging};
 
 pub use plan::{Plan, Wanted, Window, plan, source_for};
 pub use report::{Event, Finding, MartReport, RunReport, Status};
@@ -140,7 +140,9 @@ pub fn todo<'a>(config: &'a Config, request: &Request, now: DateTime<Utc>) -> Re
         if !jobs.is_empty() {
             // A night that is computed again knows no later day than it knew then, whenever that is.
             let now = request.as_of_pull.unwrap_or(now);
-            let window = Window::resolve(org, now, request.as_of, request.range)?;
+            let mut window = Window::resolve(org, now, request.as_of, request.range)?;
+            // Saved answers stand for the source as it was.
+            window.is_present |= request.pages.is_some();
             todo.push(Todo { org, jobs, window });
         }
     }
@@ -301,6 +303,11 @@ impl Night<'_> {
         if self.request.from_staging {
             return Pulls::winners(&self.staging, &org.slug, &plan.wanted, self.request.as_of_pull);
         }
+        let snapshots = Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?;
+        for snapshot in &snapshots {
+            let Manifest { dataset, period, pulled_at, .. } = snapshot.manifest();
+            (self.tell)(&Event::Staged { org: &org.slug, dataset, period, pulled_at: *pulled_at });
+        }
         let told = |dataset: &str, partition: Option<Partition>, rows: u64| match partition {
             None => (self.tell)(&Event::Pulling { org: &org.slug, dataset, rows }),
             Some(partition) => {
@@ -324,16 +331,13 @@ impl Night<'_> {
         for Wanted { dataset, partitions, .. } in &mut missing {
             partitions.retain(|partition| !tonight.contains_key(&(dataset.name, *partition)));
         }
-        let found = extract::land(&context, self.database, plan.source.connector, &missing).await?;
+        if missing.iter().any(|wanted| !wanted.partitions.is_empty()) {
+            extract::land(&context, self.database, plan.source.connector, &missing).await?;
+        }
         // Only now that none has failed does any of them win.
         for landed in staging.commit().context("committing the pulls")? {
             let dataset = dataset(&landed.manifest().dataset).context("a pull of an unknown dataset")?;
             tonight.insert((dataset.name, landed.partition()?), landed);
-        }
-        // What was found staged, because the source no longer has it, is no new pull.
-        for landed in found {
-            let dataset = dataset(&landed.manifest().dataset).context("a pull of an unknown dataset")?;
-            tonight.entry((dataset.name, landed.partition()?)).or_insert(landed);
         }
         let mut landed = Vec::new();
         for Wanted { dataset, partitions, .. } in &wanted {
@@ -343,7 +347,7 @@ impl Night<'_> {
             }
         }
         landed.extend(settled);
-        landed.extend(Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?);
+        landed.extend(snapshots);
         Ok(landed.into_iter().collect())
     }
 

@@ -19,6 +19,9 @@ pub struct Window {
     pub as_of: NaiveDate,
     /// `--from` and `--to`, both included; none = what each job restates every night.
     pub range: Option<(NaiveDate, NaiveDate)>,
+    /// Whether what a source gives only as it stands may still be taken for `as_of`: that is today or the last complete
+    /// day. The present says nothing of a day that has long gone.
+    pub is_present: bool,
 }
 
 impl Window {
@@ -39,7 +42,7 @@ impl Window {
             ensure!(from <= to, "--from {from} is after --to {to}");
             ensure!(to <= as_of, "--to {to} is after {as_of}, the last day reported; see --as-of");
         }
-        Ok(Window { as_of, range })
+        Ok(Window { as_of, range, is_present: as_of >= periods::last_complete_day(now, org.timezone) })
     }
 }
 
@@ -196,12 +199,13 @@ fn partitions(
             Partitions::Snapshot => _ = found.insert(Partition::Day(window.as_of)),
             Partitions::Snapshots { may_lack } => {
                 wanted.may_lack = may_lack;
-                let days = periods::days(period.start, period.end);
-                wanted.staged.extend(
-                    days.into_iter().filter(|day| day.start < window.as_of).map(|day| Partition::Day(day.start)),
-                );
-                if period.start <= window.as_of && window.as_of <= period.end {
-                    found.insert(Partition::Day(window.as_of));
+                let days = periods::days(period.start, period.end).into_iter().map(|day| day.start);
+                for day in days.filter(|day| *day <= window.as_of) {
+                    if day == window.as_of && window.is_present {
+                        found.insert(Partition::Day(day));
+                    } else {
+                        wanted.staged.push(Partition::Day(day));
+                    }
                 }
             }
         }
@@ -243,7 +247,7 @@ mod tests {
     }
 
     fn nightly(as_of: &str) -> Window {
-        Window { as_of: date(as_of), range: None }
+        Window { as_of: date(as_of), range: None, is_present: true }
     }
 
     #[test]
@@ -267,9 +271,17 @@ mod tests {
         let days: Vec<_> = sales.periods.iter().map(|day| day.start).collect();
         assert_eq!(days.len(), 9 + 2, "20 to 28 February, 1 and 2 April");
         assert_eq!((days[0], days[8], days[9]), (date("2026-02-20"), date("2026-02-28"), date("2026-04-01")));
-        let window = Window { as_of: date("2026-04-02"), range: Some((date("2026-03-01"), date("2026-03-31"))) };
+        let window = Window {
+            as_of: date("2026-04-02"),
+            range: Some((date("2026-03-01"), date("2026-03-31"))),
+            is_present: true,
+        };
         assert!(planned("etl_sales_daily", &org, window).wanted.is_empty());
-        let before = Window { as_of: date("2026-04-02"), range: Some((date("2026-01-01"), date("2026-01-31"))) };
+        let before = Window {
+            as_of: date("2026-04-02"),
+            range: Some((date("2026-01-01"), date("2026-01-31"))),
+            is_present: true,
+        };
         let job = job("etl_sales_daily").unwrap();
         assert!(plan(job, &job.sources[0], &org, before).is_err());
     }
@@ -286,6 +298,17 @@ mod tests {
         org.data_start_date = Some(date("2026-03-01"));
         let app = planned("etl_app_analytics", &org, nightly("2026-03-10"));
         assert_eq!(ends(&app.wanted[0].settled), (6, "2026-03-01".into(), "2026-03-06".into()));
+    }
+
+    #[test]
+    fn only_today_and_the_last_complete_day_are_taken_as_the_source_stands() {
+        let now = "2026-04-03T12:00:00Z".parse().unwrap();
+        for (as_of, pulled) in [("2026-04-03", 1), ("2026-04-02", 1), ("2026-04-01", 0)] {
+            let window = Window::resolve(&org(), now, Some(date(as_of)), None).unwrap();
+            for wanted in planned("etl_hubspot_contacts", &org(), window).wanted {
+                assert_eq!((wanted.partitions.len(), wanted.staged.len()), (pulled, 1 - pulled), "{as_of}");
+            }
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum Event<'a> {
     Pulling { org: &'a str, dataset: &'a str, rows: u64 },
     /// A pull is complete.
     Pulled { org: &'a str, dataset: &'a str, period: &'a str, rows: u64 },
+    /// A snapshot of a day gone by is the one that was taken then: the source gives only the present.
+    Staged { org: &'a str, dataset: &'a str, period: &'a str, pulled_at: DateTime<Utc> },
     /// A mart's rows are computed and audited.
     Computed { org: &'a str, job: &'a str, rows: u64 },
     /// A mart is done, one way or the other.

@@ -69,6 +69,7 @@ async fn the_next_night_adds_a_row_and_leaves_the_first() {
     let options = CaseOptions { to: next, ..stage.world.case_book.options.clone() };
     let book = CaseBook::generate(options);
     stage.world.cases.set_database(cases::database(&book).unwrap());
+    stage.turn_to(next);
     stage.ends(&["run", "etl_case_metrics", "--as-of", &next.to_string()], 0);
     let found = mart(&stage);
     assert_eq!(found[0], first, "to the last column");

@@ -342,7 +342,7 @@ fn without_a_class_cash_there_is_no_statement() {
     for name in ["etl_cash_flow", "etl_quickbooks_financial"] {
         let job = marts::jobs::job(name).unwrap();
         let source = marts::run::source_for(job, &org).unwrap();
-        let window = marts::run::Window { as_of: day("2026-01-20"), range: None };
+        let window = marts::run::Window { as_of: day("2026-01-20"), range: None, is_present: true };
         let refused = marts::run::plan(job, source, &org, window).unwrap_err().to_string();
         assert!(refused.contains("no class cash"), "{refused}");
     }

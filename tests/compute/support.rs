@@ -174,7 +174,7 @@ impl Scene {
             orgs: vec![org.clone()],
         };
         let job = job(job_name).unwrap();
-        let window = Window { as_of: day(to), range: Some((day(from), day(to))) };
+        let window = Window { as_of: day(to), range: Some((day(from), day(to))), is_present: true };
         let source = source_for(job, &org).unwrap_or(&job.sources[0]);
         let plan = plan(job, source, &org, window).unwrap();
         Scene { folder, config, org, plan, as_of: day(to), landed: Vec::new() }

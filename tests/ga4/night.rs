@@ -9,8 +9,8 @@ use super::mart::expected;
 use crate::night::stage::{Stage, as_of, day};
 
 const JOB: &str = "etl_app_analytics";
-/// The machine's clock is later than any of the app's events arrives.
-const SEEN_ON: &str = "2026-06-01";
+/// The morning after the last day, when the last events of it are still on their way.
+const SEEN_ON: &str = "2026-01-21";
 const COLUMNS: &str = "metric_date, daily_active_users, weekly_active_users, monthly_active_users, new_users, \
     returning_users, total_sessions, avg_session_duration_secs, screens_per_session, ios_downloads, android_downloads, \
     top_screens, source_system";

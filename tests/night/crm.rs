@@ -162,7 +162,9 @@ async fn earlier_days_come_from_staging_or_not_at_all() {
     stage.night(&[job], 0);
     let (table, _) = stage.night(&[job, "--from", "2026-01-19", "--to", "2026-01-20"], 1);
     assert!(table.contains("hubspot_contacts 2026-01-19 was never taken"), "{table}");
+    stage.turn_to(super::stage::day("2026-01-19"));
     stage.ends(&["run", job, "--as-of", "2026-01-19"], 0);
+    stage.turn_to(as_of());
     let requests = stage.world.hubspot.log().len();
     stage.night(&[job, "--from", "2026-01-19", "--to", "2026-01-20", "--from-staging"], 0);
     assert_eq!(stage.world.hubspot.log().len(), requests);

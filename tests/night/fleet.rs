@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{Datelike, Days};
-use marts::clock::Clock;
 use marts::sandbox::business::dealer::{
     Exclusions, FleetDay, FleetRules, INTERNAL_CUSTOMERS, MachineType, SOLD_UNIT, Units,
 };
 use marts::sandbox::business::text;
 use marts::sandbox::tds::{Break, Fault, FaultPlan, SqlError, StatementFault};
-use marts::sandbox::world::WorldOptions;
 
 use super::stage::{Stage, as_of, day};
 
@@ -121,7 +119,7 @@ async fn every_cell_of_the_fleet_is_what_the_business_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_under_other_settings_follows_them() {
-    let stage = Stage::with(WorldOptions::new(23, day("2025-11-03"), Clock::system())).await;
+    let stage = Stage::with(Stage::options(23, day("2025-11-03"))).await;
     stage.reword("fiscal_year_start_month = 11", "fiscal_year_start_month = 10\nexcluded_months = [\"2025-10\"]");
     stage.reword(&format!("excluded_units = [\"{SOLD_UNIT}\"]"), "excluded_units = [\"u107\", \"CH00102\"]");
     stage.reword("internal_customers = [", "internal_customers = [\"AB1204\", ");
@@ -151,8 +149,15 @@ async fn days_gone_by_come_from_their_snapshots_only() {
     let (table, _) = stage.ends(&range, 1);
     assert!(table.contains("2026-01-19 was never taken, and the source gives only the present"), "{table}");
     assert_eq!(stage.value("select count(*) from mart_rental_fleet"), "0");
-    // The night before, had it run.
+    // The same for the night before, when it is asked for a day late.
+    let (table, _) = stage.ends(&["run", "etl_rental_fleet", "--as-of", &from], 1);
+    assert!(table.contains("2026-01-19 was never taken, and the source gives only the present"), "{table}");
+    // Had it run then, it would be there.
+    stage.turn_to(yesterday);
     stage.ends(&["run", "etl_rental_fleet", "--as-of", &from], 0);
+    stage.turn_to(as_of());
+    let (_, said) = stage.ends(&["run", "etl_rental_fleet", "--as-of", &from], 0);
+    assert!(said.contains("bennett: softbase_equipment 2026-01-19 is the snapshot taken 2026-01-20 14:0"), "{said}");
     stage.ends(&range, 0);
     let fleet = stage.world.dealer.fleet_day(yesterday, &rules());
     assert_eq!(published(&stage, yesterday), expected(yesterday, &fleet));

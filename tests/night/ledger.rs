@@ -1,7 +1,6 @@
 //! Nights over the dealers' ledgers: every cell against the statements of their own postings.
 
 use chrono::{Datelike, Months, NaiveDate};
-use marts::clock::Clock;
 use marts::config::Config;
 use marts::sandbox::business::dealer::Dealer;
 use marts::sandbox::business::{calendar, text};
@@ -11,7 +10,7 @@ use marts::sandbox::world::WorldOptions;
 use super::stage::{Stage, as_of, day};
 
 async fn stage() -> Stage {
-    Stage::with(WorldOptions { ledgers: true, ..WorldOptions::new(7, as_of(), Clock::system()) }).await
+    Stage::with(WorldOptions { ledgers: true, ..Stage::options(7, as_of()) }).await
 }
 
 const JOBS: [&str; 2] = ["etl_cash_flow", "etl_quickbooks_financial"];

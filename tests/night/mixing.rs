@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use marts::clock::Clock;
 use marts::sandbox::business::Cell;
 use marts::sandbox::business::dealer::Dealer;
 use marts::sandbox::http::{Fault, FaultPlan, Reply};
@@ -61,7 +60,7 @@ fn break_sources(stage: &Stage, die: &mut ChaCha8Rng) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn organisations_never_mix_however_their_nights_fail() {
-    let options = WorldOptions { ledgers: true, ..WorldOptions::new(23, as_of(), Clock::system()) };
+    let options = WorldOptions { ledgers: true, ..Stage::options(23, as_of()) };
     let stage = Stage::with(options).await;
     stage.amend("[limits]\ntries = 2\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\nhttp_timeout_secs = 5\n");
     let second = stage.world.second_dealer.as_ref().unwrap();

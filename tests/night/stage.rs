@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate, TimeDelta, Utc};
 use marts::clock::Clock;
 use marts::sandbox::world::{World, WorldOptions};
 use secrecy::SecretString;
@@ -30,16 +32,26 @@ pub fn day(text: &str) -> NaiveDate {
 pub struct Stage {
     pub world: World,
     pub folder: TempDir,
+    /// Seconds that the clock of the sources and of the binary is ahead of the machine's.
+    shift: Arc<AtomicI64>,
     database: Option<(SecretString, String)>,
 }
 
 impl Stage {
     pub async fn start() -> Stage {
-        Stage::with(WorldOptions::new(7, as_of(), Clock::system())).await
+        Stage::with(Stage::options(7, as_of())).await
     }
 
-    pub async fn with(options: WorldOptions) -> Stage {
+    /// A world by its seed and its last day of business; the stage gives it a clock.
+    pub fn options(seed: u64, to: NaiveDate) -> WorldOptions {
+        WorldOptions::new(seed, to, Clock::system())
+    }
+
+    pub async fn with(mut options: WorldOptions) -> Stage {
         marts::extract::http::install_crypto();
+        let shift = Arc::new(AtomicI64::new(shift_to(options.to)));
+        let told = Arc::clone(&shift);
+        options.clock = Clock::from_fn(move || Utc::now() + TimeDelta::seconds(told.load(Ordering::Relaxed)));
         let world = World::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         world.write_config(folder.path()).unwrap();
@@ -54,7 +66,7 @@ impl Stage {
                 Some((SecretString::from(url), name))
             }
         };
-        let stage = Stage { world, folder, database };
+        let stage = Stage { world, folder, shift, database };
         if stage.database.is_some() {
             stage.amend("[postgres]\nurl = \"file:secrets/postgres-url\"\n");
             assert_eq!(stage.marts(&["migrate"]).status.code(), Some(0));
@@ -79,6 +91,11 @@ impl Stage {
         self.folder.path().join("marts.toml")
     }
 
+    /// Makes it the morning after a day, which is then the last complete one.
+    pub fn turn_to(&self, day: NaiveDate) {
+        self.shift.store(shift_to(day), Ordering::Relaxed);
+    }
+
     /// Adds to the configuration.
     pub fn amend(&self, text: &str) {
         let old = std::fs::read_to_string(self.config()).unwrap();
@@ -95,13 +112,19 @@ impl Stage {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_marts"));
         command.arg("--config").arg(self.config()).args(arguments).stdin(Stdio::null());
+        command.env("MARTS_CLOCK_SHIFT", self.shift.load(Ordering::Relaxed).to_string());
         command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG").env_remove("MARTS_CONFIG");
         command
     }
 
     /// Runs the binary to its end.
     pub fn marts(&self, arguments: &[&str]) -> Output {
-        tokio::task::block_in_place(|| self.command(arguments).output().unwrap())
+        let mut output = tokio::task::block_in_place(|| self.command(arguments).output().unwrap());
+        // Each run says that its clock is not the machine's.
+        let said = String::from_utf8(output.stderr).unwrap();
+        output.stderr =
+            said.split_inclusive('\n').filter(|line| !line.contains("MARTS_CLOCK_SHIFT")).collect::<String>().into();
+        output
     }
 
     /// Runs the binary, which must end with that code; returns what it wrote to stdout and to stderr.
@@ -149,6 +172,12 @@ impl Drop for Stage {
             let _ = std::thread::spawn(dropping).join();
         }
     }
+}
+
+/// Seconds from now to the morning after a day, everywhere in America.
+fn shift_to(day: NaiveDate) -> i64 {
+    let morning = (day + Days::new(1)).and_hms_opt(14, 0, 0).unwrap().and_utc();
+    (morning - Utc::now()).num_seconds()
 }
 
 async fn maintain(url: &str, statement: &str) {

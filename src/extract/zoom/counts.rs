@@ -9,8 +9,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use super::client::{Ask, Client, Endpoint};
 use super::field::{Record, first_text, instant};
 use super::page::{Kept, Outcome};
-use super::{COUNTS, begin, finish, keep, local_day};
-use crate::datasets::dataset;
+use super::{COUNTS, begin, finish, keep};
 use crate::extract::Context;
 use crate::periods::{self, Partition};
 use crate::staging::{Landed, Value};
@@ -60,28 +59,8 @@ pub(super) struct Counted {
     pages: Vec<Kept>,
 }
 
-/// What is to be landed for a day.
-pub(super) enum Counts {
-    Taken(Vec<Counted>),
-    /// The day has gone, and what was taken then stands.
-    Staged(Box<Landed>),
-}
-
-/// Counts the lists as of a day. The present says nothing of a day that has long gone: then what is staged stands, or
-/// it stays unknown.
-pub(super) async fn fetch(
-    context: &Context<'_>,
-    client: &Client<'_>,
-    day: NaiveDate,
-    now: Option<DateTime<Utc>>,
-) -> Result<Counts> {
-    if let Some(now) = now
-        && day + Days::new(1) < local_day(context, now)
-    {
-        let dataset = dataset(COUNTS).expect("it is in the table");
-        let staged = context.staging.winner(dataset, &context.org.slug, Partition::Day(day), None)?;
-        return Ok(staged.map_or(Counts::Taken(Vec::new()), |staged| Counts::Staged(Box::new(staged))));
-    }
+/// Counts the lists as of a day: who is there, and how many of them came later.
+pub(super) async fn fetch(context: &Context<'_>, client: &Client<'_>, day: NaiveDate) -> Result<Vec<Counted>> {
     let ends_at = periods::day_starts_at(day + Days::new(1), context.org.timezone)?.and_utc();
     let mut counted = Vec::new();
     for (list, endpoint, statuses, page_size) in LISTS {
@@ -116,7 +95,7 @@ pub(super) async fn fetch(
             }
         }
     }
-    Ok(Counts::Taken(counted))
+    Ok(counted)
 }
 
 fn entry(record: &Record) -> Result<Entry> {
@@ -128,13 +107,9 @@ fn entry(record: &Record) -> Result<Entry> {
     Ok(Entry { identity: identity.map(|identity| identity.to_lowercase()), created_at })
 }
 
-pub(super) fn land(context: &Context<'_>, day: NaiveDate, counts: Counts) -> Result<Landed> {
-    let counted = match counts {
-        Counts::Staged(landed) => return Ok(*landed),
-        Counts::Taken(counted) => counted,
-    };
+pub(super) fn land(context: &Context<'_>, day: NaiveDate, counted: &[Counted]) -> Result<Landed> {
     let mut landing = begin(context, COUNTS, Partition::Day(day))?;
-    for list in &counted {
+    for list in counted {
         let page = keep(&mut landing, &list.pages)?;
         let [is_available, code, announced, received] = list.outcome.values();
         let known = |count: i64| if list.outcome.is_available() { Value::Int(count) } else { Value::Null };

@@ -70,7 +70,7 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
 
     let mut counts = Vec::new();
     for day in &wanted.count_days {
-        counts.push((*day, counts::fetch(context, &client, *day, today).await.with_context(|| asking(COUNTS, day))?));
+        counts.push((*day, counts::fetch(context, &client, *day).await.with_context(|| asking(COUNTS, day))?));
     }
     let mut reports = BTreeMap::new();
     for month in &wanted.report_months {
@@ -81,7 +81,7 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
     calls::check_kept(&wanted.call_days, today)?;
 
     for (day, counted) in counts {
-        landed.push(counts::land(context, day, counted).with_context(|| landing(COUNTS, &day))?);
+        landed.push(counts::land(context, day, &counted).with_context(|| landing(COUNTS, &day))?);
     }
     for (month, report) in &reports {
         landed.push(report::land(context, *month, report).with_context(|| landing(REPORT, &month.format("%Y-%m")))?);

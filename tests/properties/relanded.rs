@@ -1,0 +1,180 @@
+//! What a night staged, landed again in another shape.
+
+use arrow::array::{
+    Array, AsArray as _, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::datatypes::DataType;
+use chrono::{DateTime, NaiveDate, TimeDelta};
+use marts::compute::{Compute, Inputs, Pulls};
+use marts::config::{Config, Org};
+use marts::datasets::dataset;
+use marts::jobs::JOBS;
+use marts::run::{Plan, Window, plan, source_for};
+use marts::staging::{Landed, Page, Staging, Value};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
+
+use crate::compute::support::rows;
+use crate::night::stage::{Stage, as_of};
+
+/// Datasets whose records a source may give twice: lists that are read page by page while they change. A table in SQL
+/// Server and a report give each once; rows of the app's export count as delivered, because nothing tells a duplicate
+/// from a repetition.
+const MAY_COME_TWICE: [&str; 5] =
+    ["hubspot_contacts", "hubspot_deals", "hubspot_deal_stages", "hubspot_lifecycle_stages", "zoom_call_legs"];
+
+/// What is done to the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Shuffle,
+    CutPages(usize),
+    Repeat,
+}
+
+pub const CHANGES: &[(&str, Change)] = &[
+    ("in another order", Change::Shuffle),
+    ("with three records a page", Change::CutPages(3)),
+    ("on one page", Change::CutPages(usize::MAX)),
+    ("with records that come twice", Change::Repeat),
+];
+
+/// A night's configuration, and room to land things again.
+pub struct Night {
+    config: Config,
+    folder: TempDir,
+}
+
+/// A mart of an organisation: what to compute, from which pulls.
+pub struct Task {
+    org: Org,
+    plan: Plan,
+    pulls: Pulls,
+}
+
+impl Night {
+    pub fn staged(stage: &Stage) -> Night {
+        Night { config: Config::load(&stage.config()).unwrap(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Every job of every organisation, by each source that some organisation has.
+    pub fn tasks(&self) -> Vec<Task> {
+        let staging = Staging::new(&self.config.staging.path);
+        let window = Window { as_of: as_of(), range: None, is_present: true };
+        let mut tasks = Vec::new();
+        for org in &self.config.orgs {
+            for job in JOBS {
+                let Some(source) = source_for(job, org) else { continue };
+                let mut plan = plan(job, source, org, window).unwrap();
+                let pulls = Pulls::winners(&staging, &org.slug, &plan.wanted, None).unwrap();
+                plan.leave_out_absent(&pulls);
+                tasks.push(Task { org: org.clone(), plan, pulls });
+            }
+        }
+        for source in JOBS.iter().flat_map(|job| job.sources) {
+            let is_run = tasks.iter().any(|task| task.plan.source.sql_name == source.sql_name);
+            assert!(is_run, "no organisation of the simulation fills {}", source.sql_name);
+        }
+        tasks
+    }
+}
+
+impl Task {
+    pub fn name(&self) -> String {
+        format!("{} of {}", self.plan.source.sql_name, self.org.slug)
+    }
+
+    pub fn pulls(&self) -> &Pulls {
+        &self.pulls
+    }
+
+    /// The mart's rows from some pulls.
+    pub fn rows(&self, night: &Night, pulls: &Pulls) -> Vec<std::collections::BTreeMap<String, String>> {
+        let inputs = Inputs { config: &night.config, org: &self.org, plan: &self.plan, pulls, as_of: as_of() };
+        rows(&Compute::open(&inputs).unwrap().compute().unwrap())
+    }
+
+    /// The pulls, each landed again with its records changed.
+    pub fn relanded(&self, night: &Night, seed: u64, change: Change) -> Pulls {
+        let folder = tempfile::tempdir_in(night.folder.path()).unwrap().keep();
+        let staging = Staging::new(folder);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        self.pulls
+            .all()
+            .map(
+                |landed| if landed.is_absent() { landed.clone() } else { again(&staging, landed, change, &mut random) },
+            )
+            .collect()
+    }
+}
+
+fn again(staging: &Staging, landed: &Landed, change: Change, random: &mut ChaCha8Rng) -> Landed {
+    let manifest = landed.manifest();
+    let dataset = dataset(&manifest.dataset).unwrap();
+    let batches: Vec<RecordBatch> = landed
+        .row_files()
+        .iter()
+        .flat_map(|file| {
+            let file = std::fs::File::open(file).unwrap();
+            ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap)
+        })
+        .collect();
+    let mut order: Vec<(&RecordBatch, usize)> =
+        batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row))).collect();
+    match change {
+        Change::Shuffle => order.shuffle(random),
+        Change::Repeat if MAY_COME_TWICE.contains(&dataset.name) => {
+            order = order.iter().flat_map(|record| [*record, *record]).collect();
+        }
+        Change::Repeat | Change::CutPages(_) => {}
+    }
+    let partition = landed.partition().unwrap();
+    let mut landing = staging.begin(dataset, &manifest.org, partition, manifest.pulled_at).unwrap();
+    let mut pages = 0;
+    for (at, (batch, row)) in order.into_iter().enumerate() {
+        let page = batch.column_by_name("page").map(|pages| match change {
+            Change::CutPages(size) => i64::try_from(at / size).unwrap(),
+            _ => pages.as_primitive::<arrow::datatypes::Int64Type>().value(row),
+        });
+        while dataset.pages && page.is_some_and(|page| pages <= page) {
+            let (method, url, fetched_at) = ("GET", "https://example.com", manifest.pulled_at);
+            pages = landing.page(&Page { method, url, status: 200, fetched_at, body: b"{}" }).unwrap() + 1;
+        }
+        let values: Vec<_> = dataset
+            .columns
+            .iter()
+            .map(|column| value(batch.column_by_name(column.name).unwrap().as_ref(), row))
+            .collect();
+        landing.push(page, &values).unwrap();
+    }
+    landing.finish().unwrap()
+}
+
+/// A staged cell, to be landed again.
+fn value(array: &dyn Array, row: usize) -> Value<'_> {
+    if array.is_null(row) {
+        return Value::Null;
+    }
+    let any = array.as_any();
+    match array.data_type() {
+        DataType::Utf8 => Value::Text(any.downcast_ref::<StringArray>().unwrap().value(row)),
+        DataType::Int64 => Value::Int(any.downcast_ref::<Int64Array>().unwrap().value(row)),
+        DataType::Decimal128(_, scale) => Value::Decimal {
+            mantissa: any.downcast_ref::<Decimal128Array>().unwrap().value(row),
+            scale: u8::try_from(*scale).unwrap(),
+        },
+        DataType::Boolean => Value::Bool(any.downcast_ref::<BooleanArray>().unwrap().value(row)),
+        DataType::Date32 => {
+            let days = any.downcast_ref::<Date32Array>().unwrap().value(row);
+            Value::Date(NaiveDate::from_ymd_opt(1970, 1, 1).unwrap() + TimeDelta::days(i64::from(days)))
+        }
+        DataType::Timestamp(..) => {
+            let micros = any.downcast_ref::<TimestampMicrosecondArray>().unwrap().value(row);
+            Value::Timestamp(DateTime::from_timestamp_micros(micros).unwrap())
+        }
+        kind => panic!("nothing is staged as {kind}"),
+    }
+}
