@@ -107,6 +107,8 @@ impl Which {
 /// Does what is asked.
 pub fn execute(args: &StagingArgs, context: &Context) -> Outcome {
     let config = context.config()?;
+    let (What::Ls { which } | What::Du { which } | What::Gc { which, .. }) = &args.what;
+    super::select_orgs(&config, &which.org)?;
     let staging = Staging::new(&config.staging.path);
     match &args.what {
         What::Ls { which } => list(which, context, &config, &staging),

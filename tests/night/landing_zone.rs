@@ -214,6 +214,8 @@ async fn pulls_go_only_when_nothing_rests_on_them() {
     assert!(list.lines().skip(1).all(|line| line.trim_end().ends_with('?')), "{list}");
     fs::write(stage.config(), &config).unwrap();
 
+    let (_, error) = stage.ends(&["staging", "du", "--org", "vitall"], 2);
+    assert!(error.contains("vitall"), "{error}");
     let (sums, _) = stage.ends(&["staging", "du", "--json"], 0);
     let sums: serde_json::Value = serde_json::from_str(&sums).unwrap();
     let bytes: u64 = sums["sums"].as_array().unwrap().iter().map(|sum| sum["bytes"].as_u64().unwrap()).sum();

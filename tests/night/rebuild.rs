@@ -103,7 +103,8 @@ impl Elsewhere {
     fn ends(&self, arguments: &[&str], code: i32) -> (String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_marts"));
         command.arg("--config").arg(self.folder.path().join("marts.toml")).args(arguments);
-        ended(command, code)
+        let output = tokio::task::block_in_place(|| command.output().unwrap());
+        ended(arguments, output, code)
     }
 
     fn published(&self) -> Marts {

@@ -129,7 +129,7 @@ impl Stage {
 
     /// Runs the binary, which must end with that code; returns what it wrote to stdout and to stderr.
     pub fn ends(&self, arguments: &[&str], code: i32) -> (String, String) {
-        ended(self.command(arguments), code)
+        ended(arguments, self.marts(arguments), code)
     }
 
     /// The night of the simulated companies, with more arguments.
@@ -186,11 +186,11 @@ async fn maintain(url: &str, statement: &str) {
     connection.close().await.unwrap();
 }
 
-/// Runs a command, which must end with that code; returns what it wrote to stdout and to stderr.
-pub fn ended(mut command: Command, code: i32) -> (String, String) {
-    let Output { status, stdout, stderr } = tokio::task::block_in_place(|| command.output().unwrap());
+/// What a command wrote to stdout and to stderr, which must have ended with that code.
+pub fn ended(arguments: &[&str], output: Output, code: i32) -> (String, String) {
+    let Output { status, stdout, stderr } = output;
     let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-    assert_eq!(status.code(), Some(code), "{command:?}\nstdout: {stdout}\nstderr: {stderr}");
+    assert_eq!(status.code(), Some(code), "marts {arguments:?}\nstdout: {stdout}\nstderr: {stderr}");
     (stdout, stderr)
 }
 
