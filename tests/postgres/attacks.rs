@@ -209,8 +209,8 @@ const ATTACKS: &[(&str, &str, Comes)] = &[
         "select count(*) from pg_sequences where schemaname = current_schema() and last_value is not null",
         Answers(&["0"]),
     ),
-    ("copying the table out", "copy mart_sales_daily to '/tmp/x'", Refused("permission denied")),
-    ("copying to a program", "copy (select 1) to program 'true'", Refused("permission denied")),
+    ("copying the table out", "copy mart_sales_daily to '/tmp/x'", Refused("pg_write_server_files")),
+    ("copying to a program", "copy (select 1) to program 'true'", Refused("pg_execute_server_program")),
     ("reading a file of the server", "select pg_read_file('postgresql.conf')", Refused("permission denied")),
     (
         "reading the table's file",
