@@ -7,7 +7,7 @@ use marts::clock::Clock;
 use marts::compute::{Inputs, Pulls};
 use marts::config::{Config, Org};
 use marts::extract::oauth::MemoryTokenStore;
-use marts::extract::{self, Context};
+use marts::extract::{self, Context, Saved};
 use marts::jobs::JOBS;
 use marts::postgres::Database;
 use marts::run::{Plan, Request, Wanted, Window, plan, run, source_for};
@@ -181,5 +181,14 @@ pub fn size<'a>(landed: impl Iterator<Item = &'a Landed>) -> (u64, u64) {
 
 pub fn context<'a>(config: &'a Config, org: &'a Org, staging: &'a Staging, pages: Option<PathBuf>) -> Context<'a> {
     let (clock, pulled_at) = (clock(), pulled_at());
-    Context { config, org, staging, clock, pulled_at, as_of: as_of(), pages, progress: &|_, _, _| {} }
+    Context {
+        config,
+        org,
+        staging,
+        clock,
+        pulled_at,
+        as_of: as_of(),
+        saved: pages.map(Saved::Folder),
+        progress: &|_, _, _| {},
+    }
 }

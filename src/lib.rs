@@ -23,6 +23,8 @@ pub mod ledger;
 pub mod periods;
 pub mod postgres;
 pub mod publish;
+pub mod reparse;
+pub mod retention;
 pub mod run;
 pub mod sandbox;
 pub mod staging;

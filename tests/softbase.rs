@@ -216,7 +216,7 @@ impl Dealer {
             clock: Clock::fixed(pulled_at),
             pulled_at,
             as_of: day("2026-01-20"),
-            pages: None,
+            saved: None,
             progress: &|dataset, partition, rows| {
                 self.progress.lock().unwrap().push((dataset.into(), partition, rows));
             },

@@ -87,8 +87,8 @@ const SHOWN: &[(&str, &str)] = &[
 /// Runs the night and shows what it filled.
 pub fn execute(args: &DemoArgs, context: &Context) -> Outcome {
     let progress = context.progress();
+    let to = super::sandbox::yesterday(context);
     let (report, shown) = context.runtime()?.block_on(async {
-        let to = super::sandbox::yesterday(context);
         let options = WorldOptions { ledgers: true, ..WorldOptions::new(args.seed, to, context.clock.clone()) };
         let world = World::start(options).await?;
         let config = Config::load(&world.write_config(&args.dir)?)?;
@@ -122,6 +122,7 @@ Try next:
   {marts} postgres 'select * from mart_sales_daily limit 5'
   {marts} query 'select org, period, count(*) from softbase_invoices group by all order by all'
   {marts} runs
+  {marts} explain mart_sales_daily.total_revenue --org bennett --period {to}
   {marts} run --from-staging --dry-run
   {program} datasets
 "

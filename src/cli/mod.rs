@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use chrono::TimeDelta;
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use indicatif::MultiProgress;
 
@@ -26,12 +26,14 @@ pub mod output;
 pub mod postgres;
 pub mod progress;
 pub mod query;
+pub mod reparse;
 pub mod report;
 pub mod run;
 pub mod runs;
 pub mod sandbox;
 pub mod show;
 pub mod sql;
+pub mod staging;
 pub mod tables;
 
 /// Fills the data marts every night: exactly, whole and explainably.
@@ -78,6 +80,8 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     Query(query::QueryArgs),
     Sql(sql::SqlArgs),
+    Reparse(reparse::ReparseArgs),
+    Staging(staging::StagingArgs),
     Sandbox(sandbox::SandboxArgs),
     Postgres(postgres::PostgresArgs),
 }
@@ -181,6 +185,8 @@ impl Command {
             Command::Explain(args) => explain::execute(args, context),
             Command::Query(args) => query::execute(args, context),
             Command::Sql(args) => sql::execute(args, context),
+            Command::Reparse(args) => reparse::execute(args, context),
+            Command::Staging(args) => staging::execute(args, context),
             Command::Sandbox(args) => sandbox::execute(args, context),
             Command::Postgres(args) => postgres::execute(args, context),
         }
@@ -241,6 +247,13 @@ impl Context {
         program(&self.global.config)
     }
 
+    /// Says something besides the result on stderr, unless only results are wanted.
+    fn say(&self, what: &str) {
+        if !self.global.quiet {
+            output::note(what);
+        }
+    }
+
     /// How this command tells of its progress.
     pub fn progress(&self) -> progress::Progress {
         progress::Progress::new(&self.global, &self.bars)
@@ -295,6 +308,17 @@ pub(crate) fn day(text: &str) -> Result<chrono::NaiveDate, String> {
         Ok(day) if day.to_string() == text => Ok(day),
         _ => Err("write a day as in 2026-01-20".to_owned()),
     }
+}
+
+/// Reads an instant on the command line: as instants are written, or as the folders of pulls are named.
+pub(crate) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    let name = text.strip_prefix("pull=").unwrap_or(text);
+    if let Ok(instant) = NaiveDateTime::parse_from_str(name, "%Y%m%dT%H%M%SZ") {
+        return Ok(instant.and_utc());
+    }
+    let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
+    instant
+        .map_err(|_| "write an instant as in 2026-01-21T12:00:00Z, or as a pull is named, 20260121T120000Z".to_owned())
 }
 
 #[cfg(test)]

@@ -43,6 +43,12 @@ pub fn report_error(error: &anyhow::Error) {
     }
 }
 
+/// Says what is no result and no error, in one line.
+pub fn note(what: &str) {
+    // Nobody is left to be told when stderr is gone.
+    let _ = io::stderr().write_all(format!("{}\n", one_line(what)).as_bytes());
+}
+
 fn complain(what: &str) {
     // Nobody is left to be told when stderr is gone.
     let _ = io::stderr().write_all(format!("error: {what}\n").as_bytes());

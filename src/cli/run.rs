@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::{Context, Failure, Outcome, day, output, tables};
+use super::{Context, Failure, Outcome, day, instant, output, tables};
 use crate::jobs::{JOBS, Job};
 use crate::run::{self, Request};
 
@@ -36,6 +36,9 @@ pub struct RunArgs {
     /// Ask no source: compute from the pulls in the landing zone
     #[arg(long)]
     pub from_staging: bool,
+    /// Compute a past night again: only from pulls taken by then, as of the day that was the last complete one then
+    #[arg(long, value_name = "INSTANT", value_parser = instant, requires = "from_staging")]
+    pub as_of_pull: Option<DateTime<Utc>>,
     /// Answer from saved response bodies in this folder instead of the network
     #[arg(long, value_name = "DIR", conflicts_with = "from_staging")]
     pub pages: Option<PathBuf>,
@@ -49,7 +52,9 @@ Examples:
   marts run                                        the night
   marts run etl_sales_daily --org bennett          one job of one organisation
   marts run --from 2025-03-01 --to 2025-06-30      restate a range
-  marts run --from-staging --dry-run               what would change, without asking a source";
+  marts run --from-staging --dry-run               what would change, without asking a source
+  marts run --from-staging --as-of-pull 2026-01-21T12:00:00Z --config copy.toml
+                                                   that night again, into the database that copy.toml names";
 
 impl RunArgs {
     /// Checks what the arguments mean together.
@@ -79,6 +84,7 @@ impl RunArgs {
             as_of: self.as_of,
             range,
             from_staging: self.from_staging,
+            as_of_pull: self.as_of_pull,
             pages: self.pages.clone(),
             dry_run: self.dry_run,
         })
@@ -132,6 +138,15 @@ mod tests {
     }
 
     #[test]
+    fn an_instant_is_written_as_instants_are_or_as_pulls_are_named() {
+        let read = |text| parse(&["--from-staging", "--as-of-pull", text]).unwrap().request().unwrap().as_of_pull;
+        let noon = "2026-01-21T12:00:00Z".parse().ok();
+        for text in ["2026-01-21T12:00:00Z", "2026-01-21T06:00:00-06:00", "20260121T120000Z", "pull=20260121T120000Z"] {
+            assert_eq!(read(text), noon, "{text}");
+        }
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused() {
         for words in [
             &["etl_nothing"][..],
@@ -140,6 +155,9 @@ mod tests {
             &["--as-of", "yesterday"],
             &["--as-of", "2026-1-2"],
             &["--from-staging", "--pages", "pages"],
+            &["--as-of-pull", "2026-01-21T12:00:00Z"],
+            &["--from-staging", "--as-of-pull", "2026-01-21"],
+            &["--from-staging", "--as-of-pull", "2026-01-21T12:00:00"],
         ] {
             assert!(parse(words).is_err(), "{words:?}");
         }

@@ -221,6 +221,11 @@ fn instant(at: chrono::DateTime<chrono::Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
+/// `1 pull`, `2 pulls`
+pub fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// `0.3 s`, `1 min 05 s`
 pub fn seconds(duration: Duration) -> String {
     match duration.as_secs() {

@@ -19,7 +19,7 @@ use crate::config::{Config, Limits, Org};
 use crate::jobs::{Job, Source};
 use crate::run::Plan;
 
-pub(crate) use prelude::{literal, path_text};
+pub(crate) use prelude::{literal, path_text, pattern};
 pub use pulls::Pulls;
 pub use query::{Answer, cell, check_select, query};
 pub use schema::{BOOKKEEPING, MartColumn, MartKind, mart_columns, mart_schema};
@@ -227,6 +227,11 @@ pub fn script(inputs: &Inputs<'_>) -> Result<String> {
     Ok(format!("-- {} of {}\n{prelude}\n{};\n", source.sql_name, inputs.org.slug, source.sql.trim_end()))
 }
 
+/// Runs SQL on any connection of ours.
+pub(crate) fn select(connection: &Connection, sql: &str) -> Result<Answer> {
+    Answer::of(connection, sql)
+}
+
 /// The columns of a relation: names, and types as DuckDB writes them.
 pub(crate) fn describe(connection: &Connection, relation: &str) -> Result<Vec<(String, String)>> {
     let mut statement = connection.prepare(&format!("select column_name, column_type from (describe {relation})"))?;
@@ -255,7 +260,12 @@ pub(crate) fn connect(config: &Config, files: &[String]) -> Result<Connection> {
     if has_time_zones {
         connection.execute_batch("set TimeZone = 'UTC'")?;
     }
-    let files: Vec<_> = files.iter().map(|file| prelude::literal(file)).collect();
+    // A file is looked up as a pattern and then opened as a path: both have to be allowed.
+    let files: Vec<_> = files
+        .iter()
+        .flat_map(|file| [prelude::pattern(file), file.clone()])
+        .map(|name| prelude::literal(&name))
+        .collect();
     connection
         .execute_batch(&format!(
             "set allowed_paths = [{}]; set enable_external_access = false; set lock_configuration = true;",

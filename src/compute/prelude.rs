@@ -122,21 +122,25 @@ pub(super) fn view(dataset: &Dataset, files: &[String], partition: &[&str]) -> S
     if dataset.grain == Grain::Snapshot && partition.is_empty() {
         columns.push(("snapshot_date", "date".to_owned()));
     }
+    // From the end of the path: where the landing zone lies may look like a partition too.
+    let folder = |pattern: &str| format!("regexp_extract(filename, '{pattern}/pull=[^/]+/[^/]+$', 1)");
     let source = |name: &str| match name {
         _ if files.is_empty() => "null".to_owned(),
         // Its folder says which day it shows.
-        "snapshot_date" => "period".to_owned(),
+        "snapshot_date" => folder("/period=([^/]+)"),
+        "period" if partition.contains(&name) => folder("/period=([^/]+)"),
+        "org" if partition.contains(&name) => folder("/org=([^/]+)/period=[^/]+"),
         name => name.to_owned(),
     };
     let columns: Vec<_> = columns.iter().map(|(name, kind)| format!("{}::{kind} as {name}", source(name))).collect();
     let from = if files.is_empty() {
         "where false".to_owned()
     } else {
-        let files: Vec<_> = files.iter().map(|file| literal(file)).collect();
-        // Types come from the declaration, never from the look of a path.
+        let files: Vec<_> = files.iter().map(|file| literal(&pattern(file))).collect();
+        // Types and values come from the declaration, never from the look of a path.
         let from_path = !partition.is_empty() || dataset.grain == Grain::Snapshot;
-        let hive = if from_path { "true, hive_types_autocast = false" } else { "false" };
-        format!("from read_parquet([\n    {}\n], hive_partitioning = {hive})", files.join(",\n    "))
+        let filename = if from_path { ", filename = true" } else { "" };
+        format!("from read_parquet([\n    {}\n], hive_partitioning = false{filename})", files.join(",\n    "))
     };
     format!("create or replace view {} as select\n    {}\n{from}", dataset.name, columns.join(",\n    "))
 }
@@ -260,6 +264,15 @@ fn table(name: &str, columns: &str, rows: &[String]) -> String {
     }
     sql.push('\n');
     sql
+}
+
+/// A path as a pattern that only it fits: DuckDB takes the files of `read_parquet` for patterns.
+pub(crate) fn pattern(path: &str) -> String {
+    let letter = |letter: char| match letter {
+        '*' | '?' | '[' => format!("[{letter}]"),
+        letter => letter.to_string(),
+    };
+    path.chars().map(letter).collect()
 }
 
 /// A text as a SQL literal.

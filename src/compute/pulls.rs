@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Days, SecondsFormat, Utc};
 
 use crate::config::Org;
 use crate::datasets::{Dataset, dataset};
@@ -32,7 +32,10 @@ impl Pulls {
             }
         }
         if !missing.is_empty() {
-            bail!("nothing is staged of {}", missing.join(", "));
+            let shown = missing.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = missing.len().saturating_sub(3);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            bail!("nothing is staged of {shown}{more}{}", by(as_of_pull));
         }
         pulls.extend(Self::snapshots(staging, org, wanted, as_of_pull)?);
         Ok(pulls.into_iter().collect())
@@ -48,7 +51,7 @@ impl Pulls {
         for wanted in &mut to_pull {
             for partition in std::mem::take(&mut wanted.settled) {
                 let settled_on = partition.end() + Days::new(u64::from(wanted.settled_after));
-                let pulled_on = |landed: &Landed| periods::local_day(landed.manifest().pulled_at, org.timezone);
+                let pulled_on = |landed: &Landed| periods::local_day(landed.manifest().asked_at(), org.timezone);
                 match staging.winner(wanted.dataset, &org.slug, partition, None)? {
                     Some(landed) if !landed.is_absent() && pulled_on(&landed) >= settled_on => kept.push(landed),
                     _ => wanted.partitions.push(partition),
@@ -76,9 +79,10 @@ impl Pulls {
                     Some(landed) => pulls.push(landed),
                     None if *may_lack => {}
                     None => bail!(
-                        "{} {partition} was never taken, and the source gives only the present: restate days whose snapshots \
+                        "{} {partition} was never taken{}, and the source gives only the present: restate days whose snapshots \
                          are staged",
-                        dataset.name
+                        dataset.name,
+                        by(as_of_pull)
                     ),
                 }
             }
@@ -95,6 +99,11 @@ impl Pulls {
     pub fn of(&self, dataset: &str) -> &[Landed] {
         self.0.get(dataset).map_or(&[], Vec::as_slice)
     }
+}
+
+/// ` by 2026-01-21T09:00:00Z`
+fn by(as_of_pull: Option<DateTime<Utc>>) -> String {
+    as_of_pull.map(|limit| format!(" by {}", limit.to_rfc3339_opts(SecondsFormat::AutoSi, true))).unwrap_or_default()
 }
 
 /// At most one pull of each partition: of two, the later.

@@ -7,12 +7,12 @@ pub mod http;
 pub mod hubspot;
 pub mod oauth;
 pub mod quickbooks;
+mod saved;
 pub mod softbase;
 pub mod sqlserver;
 pub mod zoom;
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
 
 use anyhow::{Context as _, Result};
@@ -26,6 +26,8 @@ use crate::run::Wanted;
 use crate::staging::{Landed, Staging};
 use oauth::TokenStore;
 
+pub use saved::Saved;
+
 /// What every extractor is handed.
 pub struct Context<'a> {
     pub config: &'a Config,
@@ -36,8 +38,8 @@ pub struct Context<'a> {
     pub pulled_at: DateTime<Utc>,
     /// The last local day that the run reports.
     pub as_of: NaiveDate,
-    /// `--pages DIR`: saved response bodies instead of the network.
-    pub pages: Option<PathBuf>,
+    /// Answers that are here already, instead of the network.
+    pub saved: Option<Saved>,
     /// Told of progress: dataset, partition where one is done, rows so far.
     pub progress: &'a (dyn Fn(&str, Option<Partition>, u64) + Send + Sync),
 }

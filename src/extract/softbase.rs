@@ -34,7 +34,7 @@ pub async fn pull(
     settings: &Softbase,
     wanted: &[(&'static Dataset, Vec<Partition>)],
 ) -> Result<Vec<Landed>> {
-    ensure!(context.pages.is_none(), "Softbase does not answer in pages, so there are no saved ones to read");
+    ensure!(context.saved.is_none(), "Softbase does not answer in pages, so there are no saved ones to read");
     let mut server = Server::new(&settings.server, &context.config.limits);
     let mut landed = Vec::new();
     for (dataset, partitions) in wanted {

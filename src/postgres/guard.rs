@@ -1,6 +1,9 @@
-//! Whether a table still has the row-level security and the grants that its migration gave it.
+//! Whether a table still has the row-level security, the grants and the unique key that its migration gave it, and
+//! whether what others hung on it, their views, indexes and grants, is still there after a publish or a migration.
 //!
-//! Whoever rebuilds a table by hand loses them without a word; the loader refuses to write into such a table.
+//! Whoever rebuilds a table by hand loses all that without a word; the loader refuses to write into such a table.
+
+use std::collections::BTreeSet;
 
 use super::OneLine;
 use anyhow::{Context, Result, bail};
@@ -96,6 +99,90 @@ pub async fn verify(connection: &mut PgConnection, table: &str, kind: Kind) -> R
     Ok(())
 }
 
+/// Checks that a table keeps one row for each key, which publishing relies on.
+///
+/// # Errors
+/// One line that names the table, the columns, and the statement that mends it.
+pub async fn verify_key(connection: &mut PgConnection, table: &str, key: &[&str]) -> Result<()> {
+    let columns = ["org_id"].iter().chain(key).copied().collect::<Vec<_>>();
+    let is_kept: bool = sqlx::query_scalar(
+        "select exists (
+             select from pg_index
+             where indrelid = to_regclass(quote_ident($1)) and indisunique and indisvalid and indpred is null
+               and indexprs is null
+               and (select array_agg(attname::text order by attname) from pg_attribute
+                    where attrelid = indrelid and attnum = any (indkey::smallint[]))
+                 = (select array_agg(name order by name) from unnest($2::text[]) name))",
+    )
+    .bind(table)
+    .bind(&columns)
+    .fetch_one(&mut *connection)
+    .await
+    .one_line()
+    .with_context(|| format!("checking the unique key of {table}"))?;
+    if !is_kept {
+        let columns = columns.join(", ");
+        bail!(
+            "refusing to publish: {table} no longer has its unique index on ({columns}); restore it by: alter table \
+             {table} add unique ({columns})"
+        );
+    }
+    Ok(())
+}
+
+/// What stands on the marts and ledgers, theirs and others': one line for each policy, grant, index and dependent view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing(BTreeSet<String>);
+
+impl Standing {
+    /// Reads it off the catalog.
+    pub async fn of(connection: &mut PgConnection) -> Result<Standing> {
+        let lines: Vec<String> = sqlx::query_scalar(
+            "with tables as (
+                 select oid, relname::text as name, relacl, relowner from pg_class
+                 where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p')
+                   and (relname like 'mart\\_%' or relname like 'etl\\_%' or relname in ('organizations', 'oauth_tokens'))
+             )
+             select format('policy %s on %s', polname, name) from pg_policy join tables on polrelid = tables.oid
+             union all
+             select format('%s on %s for %s', lower(privilege_type), name,
+                           case grantee when 0 then 'public' else pg_get_userbyid(grantee)::text end)
+             from tables cross join aclexplode(coalesce(relacl, acldefault('r', relowner)))
+             union all
+             select format('index %s on %s', indexes.relname, name)
+             from pg_index join tables on indrelid = tables.oid join pg_class indexes on indexes.oid = indexrelid
+             where indisvalid
+             union all
+             select distinct format('view %s on %s', views.oid::regclass, name)
+             from pg_depend
+             join pg_rewrite on pg_rewrite.oid = objid
+             join pg_class views on views.oid = ev_class
+             join tables on refobjid = tables.oid
+             where classid = 'pg_rewrite'::regclass and refclassid = 'pg_class'::regclass and views.oid <> tables.oid",
+        )
+        .fetch_all(&mut *connection)
+        .await
+        .one_line()
+        .context("reading what stands on the marts")?;
+        Ok(Standing(lines.into_iter().collect()))
+    }
+
+    /// Fails when something that stood here is gone from what stands now. What is new is nobody's loss.
+    ///
+    /// # Errors
+    /// One line that names what is gone.
+    pub fn must_outlast(&self, now: &Standing) -> Result<()> {
+        let gone: Vec<&str> = self.0.difference(&now.0).map(String::as_str).collect();
+        if !gone.is_empty() {
+            bail!(
+                "gone meanwhile: {}; restore it, from the migrations folder where it is one of ours",
+                gone.join(", ")
+            );
+        }
+        Ok(())
+    }
+}
+
 /// Checks every mart and ledger.
 pub(super) async fn verify_all(connection: &mut PgConnection) -> Result<()> {
     let marts: Vec<(String,)> = query_as(
@@ -109,6 +196,9 @@ pub(super) async fn verify_all(connection: &mut PgConnection) -> Result<()> {
     .context("listing the marts")?;
     for (mart,) in &marts {
         verify(connection, mart, Kind::Mart).await?;
+        if let Some(job) = crate::jobs::JOBS.iter().find(|job| job.mart == mart) {
+            verify_key(connection, mart, job.key).await?;
+        }
     }
     for (table, kind) in OTHERS {
         verify(connection, table, *kind).await?;

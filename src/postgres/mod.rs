@@ -24,7 +24,7 @@ use crate::config::PostgresSettings;
 use embedded::Embedded;
 use target::Target;
 
-pub use guard::{Kind, verify};
+pub use guard::{Kind, Standing, verify, verify_key};
 pub use lock::{Holder, Locked};
 pub(crate) use message::OneLine;
 pub use organizations::OrganizationRow;
@@ -171,6 +171,7 @@ impl Database {
     /// A migration that fails is rolled back as a whole.
     pub async fn migrate(&self) -> Result<()> {
         let mut connection = self.connection().await?;
+        let before = Standing::of(&mut connection).await?;
         // Not `run`: its future cannot be spawned ("implementation of `Acquire` is not general enough").
         MIGRATIONS.run_direct(None, &mut *connection, false).await.map_err(|error| match error {
             sqlx::migrate::MigrateError::VersionMissing(version) => anyhow::anyhow!(
@@ -182,7 +183,8 @@ impl Database {
             }
             error => anyhow::Error::new(error),
         })?;
-        guard::verify_all(&mut connection).await.context("after migrating")
+        guard::verify_all(&mut connection).await.context("after migrating")?;
+        before.must_outlast(&Standing::of(&mut connection).await?).context("after migrating")
     }
 
     /// Makes `organizations` say what marts.toml says; returns the ids in the order given. Organisations that

@@ -16,7 +16,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction, query, query_as, query_scalar};
 
 use crate::ledger::{self, Counts, Finished, RunId, Status};
-use crate::postgres::{self, Kind, OneLine};
+use crate::postgres::{self, Kind, OneLine, Standing};
 use columns::Column;
 pub use copy::encode;
 use statements::Statements;
@@ -88,6 +88,8 @@ pub async fn publish(
     postgres::verify(&mut transaction, "etl_runs", Kind::Mart).await?;
     postgres::verify(&mut transaction, "etl_changes", Kind::Ledger).await?;
 
+    let before = Standing::of(&mut transaction).await?;
+
     let mut published = Vec::with_capacity(marts.len());
     for rows in marts {
         let done = publish_mart(&mut transaction, org, run, rows, mode)
@@ -95,6 +97,8 @@ pub async fn publish(
             .with_context(|| format!("publishing {} of {}", rows.mart, org.slug))?;
         published.push(done);
     }
+    let after = Standing::of(&mut transaction).await?;
+    before.must_outlast(&after).with_context(|| format!("refusing to publish {}", org.slug))?;
     let ended = match mode {
         Mode::Commit => transaction.commit().await,
         Mode::DryRun => transaction.rollback().await,
@@ -122,6 +126,7 @@ async fn publish_mart(
     // Taken first, so that nobody alters the table between the check and the commit.
     execute(transaction, &statements.lock).await?;
     postgres::verify(transaction, rows.mart, Kind::Mart).await?;
+    postgres::verify_key(transaction, rows.mart, rows.key).await?;
 
     execute(transaction, &statements.stage).await?;
     let staged = copy_rows(transaction, &statements.copy, &rows.batches, &columns).await?;

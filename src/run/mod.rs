@@ -45,6 +45,8 @@ pub struct Request {
     pub range: Option<(NaiveDate, NaiveDate)>,
     /// Compute from what is staged, asking no source.
     pub from_staging: bool,
+    /// With `from_staging`: as if no pull had come after this instant, and as if it were the present.
+    pub as_of_pull: Option<DateTime<Utc>>,
     /// Saved response bodies in place of the network.
     pub pages: Option<PathBuf>,
     /// Do everything but publish.
@@ -94,6 +96,8 @@ pub async fn run(
     let started_at = clock.now();
     let began = Instant::now();
     let staging = Staging::new(&config.staging.path);
+    // Until the run has ended, no clean-up takes away what it reads.
+    let _held = staging.hold()?;
     let swept = staging.sweep().context("sweeping the landing zone")?;
     if swept > 0 {
         tracing::info!(swept, "removed pulls that were cut short");
@@ -134,6 +138,8 @@ pub fn todo<'a>(config: &'a Config, request: &Request, now: DateTime<Utc>) -> Re
     for org in config.orgs.iter().filter(|org| request.orgs.is_empty() || request.orgs.contains(&org.slug)) {
         let jobs: Vec<_> = request.jobs.iter().copied().filter(|job| source_for(job, org).is_some()).collect();
         if !jobs.is_empty() {
+            // A night that is computed again knows no later day than it knew then, whenever that is.
+            let now = request.as_of_pull.unwrap_or(now);
             let mut window = Window::resolve(org, now, request.as_of, request.range)?;
             // Saved answers stand for the source as it was.
             window.is_present |= request.pages.is_some();
@@ -279,6 +285,7 @@ impl Night<'_> {
                     "rows": manifest.rows, "files": manifest.files,
                 })
             }).collect::<Vec<_>>(),
+            "as_of_pull": self.request.as_of_pull,
             "findings": report.findings,
             "landing_ms": landing.as_millis() as u64,
             "computing_ms": computing.as_millis() as u64,
@@ -294,7 +301,7 @@ impl Night<'_> {
     /// The pulls that a plan needs: fresh ones, or what is staged.
     async fn land(&self, org: &Org, plan: &Plan, window: Window, tonight: &mut Tonight) -> Result<Pulls> {
         if self.request.from_staging {
-            return Pulls::winners(&self.staging, &org.slug, &plan.wanted, None);
+            return Pulls::winners(&self.staging, &org.slug, &plan.wanted, self.request.as_of_pull);
         }
         let snapshots = Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?;
         for snapshot in &snapshots {
@@ -307,7 +314,7 @@ impl Night<'_> {
                 (self.tell)(&Event::Pulled { org: &org.slug, dataset, period: &partition.to_string(), rows });
             }
         };
-        let staging = self.staging.batch();
+        let staging = self.staging.batch().reporting(window.as_of);
         let context = extract::Context {
             config: self.config,
             org,
@@ -315,7 +322,7 @@ impl Night<'_> {
             clock: self.clock.clone(),
             pulled_at: self.clock.now(),
             as_of: window.as_of,
-            pages: self.request.pages.clone(),
+            saved: self.request.pages.clone().map(extract::Saved::Folder),
             progress: &told,
         };
         let (wanted, settled) = Pulls::settled(&self.staging, org, &plan.wanted)?;

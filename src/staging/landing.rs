@@ -1,6 +1,5 @@
 //! Writing a pull: rows and pages stream into Parquet in a `.tmp-` folder, which the rename turns into a pull.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,9 @@ use parquet::file::properties::WriterProperties;
 use sha2::{Digest, Sha256};
 
 use super::rows::{Rows, Value};
-use super::{Landed, MANIFEST_NAME, Manifest, Page, StagedFile, TEMPORARY_PREFIX, digest, next_second, pull_name};
+use super::{
+    Landed, MANIFEST_NAME, Manifest, Notes, Page, StagedFile, TEMPORARY_PREFIX, digest, next_second, pull_name,
+};
 use crate::datasets::Dataset;
 use crate::periods::Partition;
 
@@ -40,19 +41,26 @@ pub struct Landing {
     row_writer: ArrowWriter<File>,
     row_count: u64,
     pages: Option<Pages>,
-    source_totals: BTreeMap<String, String>,
+    notes: Notes,
     waiting: Option<Arc<Mutex<Vec<Waiting>>>>,
+}
+
+/// Where a pull comes to lie, and what it says of itself.
+pub(super) struct Place {
+    pub(super) parent: PathBuf,
+    pub(super) waiting: Option<Arc<Mutex<Vec<Waiting>>>>,
+    pub(super) notes: Notes,
 }
 
 impl Landing {
     pub(super) fn begin(
-        parent: PathBuf,
-        waiting: Option<Arc<Mutex<Vec<Waiting>>>>,
+        place: Place,
         dataset: &'static Dataset,
         org: &str,
         partition: Partition,
         pulled_at: DateTime<Utc>,
     ) -> Result<Landing> {
+        let Place { parent, waiting, notes } = place;
         let folder = TemporaryFolder::create(parent)?;
         let row_writer = writer(&folder.path.join("rows-0000.parquet"), dataset.schema())?;
         let pages = dataset.pages.then(|| Pages::create(&folder.path.join("pages-0000.parquet"))).transpose()?;
@@ -66,7 +74,7 @@ impl Landing {
             row_writer,
             row_count: 0,
             pages,
-            source_totals: BTreeMap::new(),
+            notes,
             waiting,
         })
     }
@@ -94,7 +102,7 @@ impl Landing {
 
     /// Notes a total that the source itself gave.
     pub fn source_total(&mut self, name: &str, value: impl ToString) {
-        self.source_totals.insert(name.to_owned(), value.to_string());
+        self.notes.source_totals.insert(name.to_owned(), value.to_string());
     }
 
     /// Rows pushed so far.
@@ -152,10 +160,12 @@ impl Landing {
             rows: self.row_count,
             pages: page_count,
             absent,
-            source_totals: self.source_totals,
+            source_totals: self.notes.source_totals,
             schema_fingerprint: fingerprint(&self.dataset.schema()),
             files,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            as_of: self.notes.as_of,
+            reparsed: self.notes.reparsed,
         };
         let finished = Waiting { folder: self.folder, manifest };
         match self.waiting {

@@ -10,7 +10,9 @@
 //! A pull is written to a sibling folder `.tmp-…`, synced, and renamed: the rename is the commit. Whatever was cut
 //! short leaves only such a folder, which nothing reads and the next run sweeps.
 
+mod inventory;
 mod landing;
+mod pages;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -29,7 +31,9 @@ use crate::periods::Partition;
 
 use landing::Waiting;
 
+pub use inventory::{Entry, Held, Leftover};
 pub use landing::Landing;
+pub use pages::StoredPage;
 pub use rows::Value;
 
 /// The landing zone.
@@ -38,6 +42,15 @@ pub struct Staging {
     root: PathBuf,
     /// Finished pulls that wait for the others of their batch.
     waiting: Option<Arc<Mutex<Vec<Waiting>>>>,
+    notes: Notes,
+}
+
+/// What the pulls of a batch say of themselves, whatever is in them.
+#[derive(Debug, Clone, Default)]
+struct Notes {
+    as_of: Option<NaiveDate>,
+    reparsed: Option<Reparsed>,
+    source_totals: BTreeMap<String, String>,
 }
 
 /// A complete pull. It comes only from [`Landing::finish`] or from opening a complete one, so nothing can be computed
@@ -81,6 +94,38 @@ pub struct Manifest {
     pub schema_fingerprint: String,
     pub files: Vec<StagedFile>,
     pub tool_version: String,
+    /// The last local day that the run reported which pulled it; none where that was not noted yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<NaiveDate>,
+    /// Set when no source was asked: the pages of an earlier pull were read anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reparsed: Option<Reparsed>,
+}
+
+/// The pull whose pages were read anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reparsed {
+    /// Name of its folder.
+    pub pull: String,
+    /// When the source was asked, however often the pages have been read since.
+    pub asked_at: DateTime<Utc>,
+}
+
+impl Manifest {
+    /// Reads the manifest of a pull, and nothing else of it: its files may be damaged.
+    ///
+    /// # Errors
+    /// Names the file that is missing or no manifest.
+    pub fn read(pull: &Path) -> Result<Manifest> {
+        let text = fs::read_to_string(pull.join(MANIFEST_NAME))
+            .with_context(|| format!("the staged pull {} has no readable {MANIFEST_NAME}", pull.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", pull.join(MANIFEST_NAME).display()))
+    }
+
+    /// When the source was asked. Records that change with time are as they were then, whenever they were read.
+    pub fn asked_at(&self) -> DateTime<Utc> {
+        self.reparsed.as_ref().map_or(self.pulled_at, |reparsed| reparsed.asked_at)
+    }
 }
 
 /// One file of a pull.
@@ -98,13 +143,26 @@ const TEMPORARY_PREFIX: &str = ".tmp-";
 impl Staging {
     /// The landing zone at `root`, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Staging { root: root.into(), waiting: None }
+        Staging { root: root.into(), waiting: None, notes: Notes::default() }
     }
 
     /// The same landing zone for pulls that belong together: a finished one waits until [`Staging::commit`] makes them all
     /// winners. Where that never comes, because one of them failed, nothing of them is left.
     pub fn batch(&self) -> Self {
-        Staging { root: self.root.clone(), waiting: Some(Arc::default()) }
+        Staging { waiting: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// The same for pulls of a run that reports up to this day.
+    pub fn reporting(self, as_of: NaiveDate) -> Self {
+        let notes = Notes { as_of: Some(as_of), ..self.notes };
+        Staging { notes, ..self }
+    }
+
+    /// The same for a pull made of the pages of another: what that one noted and pages do not tell is noted again.
+    pub fn reparsing(self, pull: &Landed) -> Self {
+        let Manifest { as_of, source_totals, .. } = pull.manifest().clone();
+        let reparsed = Reparsed { pull: pull.name().to_owned(), asked_at: pull.manifest().asked_at() };
+        Staging { notes: Notes { as_of, reparsed: Some(reparsed), source_totals }, ..self }
     }
 
     /// Commits the pulls of a batch that are finished, in their order.
@@ -129,7 +187,8 @@ impl Staging {
         pulled_at: DateTime<Utc>,
     ) -> Result<Landing> {
         let parent = self.partition_dir(dataset, org, partition);
-        Landing::begin(parent, self.waiting.clone(), dataset, org, partition, pulled_at)
+        let folder = landing::Place { parent, waiting: self.waiting.clone(), notes: self.notes.clone() };
+        Landing::begin(folder, dataset, org, partition, pulled_at)
     }
 
     /// The winner of a partition: its newest complete pull, at or before `as_of_pull` where that is given.
@@ -143,12 +202,21 @@ impl Staging {
         partition: Partition,
         as_of_pull: Option<DateTime<Utc>>,
     ) -> Result<Option<Landed>> {
-        let newest = self
-            .pulls(dataset, org, partition)?
-            .into_iter()
-            .rev()
-            .find(|(pulled_at, _)| as_of_pull.is_none_or(|limit| *pulled_at <= limit));
-        newest.map(|(_, path)| Landed::open(&path)).transpose()
+        let newest = self.newest(dataset, org, partition, as_of_pull)?;
+        newest.map(|path| Landed::open(&path)).transpose()
+    }
+
+    /// The folder of the winner, not yet looked into.
+    pub fn newest(
+        &self,
+        dataset: &'static Dataset,
+        org: &str,
+        partition: Partition,
+        as_of_pull: Option<DateTime<Utc>>,
+    ) -> Result<Option<PathBuf>> {
+        let pulls = self.pulls(dataset, org, partition)?.into_iter().rev();
+        let mut pulls = pulls.filter(|(pulled_at, _)| as_of_pull.is_none_or(|limit| *pulled_at <= limit));
+        Ok(pulls.next().map(|(_, path)| path))
     }
 
     /// The complete pulls of a partition, oldest first.
@@ -214,10 +282,7 @@ impl Staging {
 impl Landed {
     /// Opens a complete pull and checks its files against the manifest.
     pub fn open(path: &Path) -> Result<Landed> {
-        let text = fs::read_to_string(path.join(MANIFEST_NAME))
-            .with_context(|| format!("the staged pull {} has no readable {MANIFEST_NAME}", path.display()))?;
-        let manifest: Manifest = serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged", path.join(MANIFEST_NAME).display()))?;
+        let manifest = Manifest::read(path)?;
         for file in &manifest.files {
             let path = path.join(&file.name);
             let (bytes, sha256) = digest(&path).with_context(|| format!("the staged file {}", path.display()))?;
@@ -235,6 +300,11 @@ impl Landed {
     /// Its folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The name of its folder.
+    pub fn name(&self) -> &str {
+        file_name(&self.path)
     }
 
     /// What its `pull.json` says.
@@ -257,9 +327,7 @@ impl Landed {
         let rows = self.manifest.files.iter().filter(|file| file.name.starts_with("rows-"));
         rows.map(|file| self.path.join(&file.name)).collect()
     }
-}
 
-impl Landed {
     /// Its files of pages as answered, in order.
     pub fn page_files(&self) -> Vec<PathBuf> {
         let pages = self.manifest.files.iter().filter(|file| file.name.starts_with("pages-"));

@@ -116,7 +116,7 @@ impl Bench {
             clock: Clock::fixed(pulled_at),
             pulled_at,
             as_of: day("2026-01-20"),
-            pages: None,
+            saved: None,
             progress: &|_, _, _| {},
         };
         let wanted: Vec<_> = names.iter().map(|name| (*name, vec![Partition::Day(day("2026-01-20"))])).collect();

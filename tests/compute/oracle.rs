@@ -58,7 +58,7 @@ async fn check(seed: u64, change: impl FnOnce(&mut QuickBooksOptions)) {
             clock: Clock::fixed(now),
             pulled_at: now,
             as_of: scene.as_of,
-            pages: None,
+            saved: None,
             progress: &|_, _, _| {},
         };
         let tokens = MemoryTokenStore::default();

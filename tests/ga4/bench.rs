@@ -117,7 +117,7 @@ impl Bench {
             clock: self.clock.clock(),
             pulled_at: self.clock.now(),
             as_of: day(DAY),
-            pages: self.pages.clone(),
+            saved: self.pages.clone().map(marts::extract::Saved::Folder),
             progress: &|_, _, _| {},
         };
         let days = days.iter().map(|text| Partition::Day(day(text))).collect();

@@ -114,7 +114,7 @@ impl Bench {
             clock: self.clock.clock(),
             pulled_at: self.clock.now(),
             as_of: self.as_of,
-            pages: self.pages.clone(),
+            saved: self.pages.clone().map(marts::extract::Saved::Folder),
             progress: &|_, _, _| {},
         };
         let day = vec![Partition::Day(self.as_of)];

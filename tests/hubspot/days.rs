@@ -189,7 +189,7 @@ async fn only_the_present_can_be_pulled() {
         clock: bench.clock.clock(),
         pulled_at: bench.clock.now(),
         as_of: bench.as_of,
-        pages: None,
+        saved: None,
         progress: &|_, _, _| {},
     };
     let error = marts::extract::hubspot::pull(&context, &wrong).await.unwrap_err();

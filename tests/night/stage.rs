@@ -74,6 +74,15 @@ impl Stage {
         stage
     }
 
+    /// The same folder and database over another world: a later day, say.
+    pub async fn go_on(&mut self, options: WorldOptions) {
+        self.world = World::start(options).await.unwrap();
+        self.world.write_config(self.folder.path()).unwrap();
+        if self.database.is_some() {
+            self.amend("[postgres]\nurl = \"file:secrets/postgres-url\"\n");
+        }
+    }
+
     pub fn is_embedded(&self) -> bool {
         self.database.is_none()
     }
@@ -120,10 +129,7 @@ impl Stage {
 
     /// Runs the binary, which must end with that code; returns what it wrote to stdout and to stderr.
     pub fn ends(&self, arguments: &[&str], code: i32) -> (String, String) {
-        let Output { status, stdout, stderr } = self.marts(arguments);
-        let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-        assert_eq!(status.code(), Some(code), "marts {arguments:?}\nstdout: {stdout}\nstderr: {stderr}");
-        (stdout, stderr)
+        ended(arguments, self.marts(arguments), code)
     }
 
     /// The night of the simulated companies, with more arguments.
@@ -178,6 +184,14 @@ async fn maintain(url: &str, statement: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// What a command wrote to stdout and to stderr, which must have ended with that code.
+pub fn ended(arguments: &[&str], output: Output, code: i32) -> (String, String) {
+    let Output { status, stdout, stderr } = output;
+    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert_eq!(status.code(), Some(code), "marts {arguments:?}\nstdout: {stdout}\nstderr: {stderr}");
+    (stdout, stderr)
 }
 
 /// All files below a folder, in order.

@@ -260,6 +260,17 @@ async fn a_table_without_its_protection_is_not_published_into() {
                 "revoke update on mart_crm_deals from public",
                 "marts_reader may write",
             ),
+            (
+                "alter table mart_crm_deals drop constraint mart_crm_deals_org_id_snapshot_date_key",
+                "alter table mart_crm_deals add unique (org_id, snapshot_date)",
+                "no longer has its unique index on (org_id, snapshot_date)",
+            ),
+            (
+                "alter table mart_crm_deals drop constraint mart_crm_deals_org_id_snapshot_date_key;
+                 create unique index partly on mart_crm_deals (org_id, snapshot_date) where total_deals > 0",
+                "drop index partly; alter table mart_crm_deals add unique (org_id, snapshot_date)",
+                "add unique (org_id, snapshot_date)",
+            ),
         ]
         .into_iter()
         .enumerate()
@@ -272,5 +283,31 @@ async fn a_table_without_its_protection_is_not_published_into() {
             test.get().execute(repair).await.unwrap();
         }
         run(&test, &test.acme, "r99", &[deals(vec![batch(&[day(20_000)])])]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_others_hung_on_a_mart_survives_and_its_loss_is_refused() {
+    for test in TestDatabase::each().await {
+        let hung = "create view of_a_dashboard as select * from mart_crm_deals;
+            create index of_a_dashboard_too on mart_crm_deals (total_deals);
+            grant select on mart_crm_deals to current_user";
+        test.get().execute(hung).await.unwrap();
+        run(&test, &test.acme, "r1", &[deals(vec![batch(&[day(20_000)])])]).await.unwrap();
+        test.get().migrate().await.unwrap();
+        let stands =
+            "select to_regclass('of_a_dashboard') is not null and to_regclass('of_a_dashboard_too') is not null";
+        assert_eq!(test.value(stands).await, "t");
+
+        // Something in the database takes the view away while a night is published.
+        let taking = "create function take() returns trigger language plpgsql security definer
+                as 'begin drop view if exists of_a_dashboard; return new; end';
+            create trigger taking after insert on etl_changes execute function take()";
+        test.get().execute(taking).await.unwrap();
+        let before = test.values(STATE).await;
+        let error = run(&test, &test.acme, "r2", &[deals(vec![batch(&[day(20_001)])])]).await.unwrap_err();
+        let message = format!("{error:#}");
+        assert!(message.contains("gone meanwhile: view of_a_dashboard on mart_crm_deals; restore it"), "{message}");
+        assert_eq!((test.values(STATE).await, test.value(stands).await), (before, "t".to_owned()), "nothing happened");
     }
 }

@@ -139,7 +139,7 @@ impl Bench {
             clock: self.clock.clock(),
             pulled_at: self.clock.now(),
             as_of: self.as_of,
-            pages: self.pages.clone(),
+            saved: self.pages.clone().map(marts::extract::Saved::Folder),
             progress: &|_, _, _| {},
         };
         let months: Vec<Partition> = months.iter().map(|month| month.parse().unwrap()).collect();

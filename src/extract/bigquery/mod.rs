@@ -10,15 +10,13 @@ mod rows;
 mod saved;
 mod wire;
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result, ensure};
 use chrono::NaiveDate;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gcp_bigquery_client::model::query_response::QueryResponse;
 
-use super::Context;
 use super::http::HttpClient;
+use super::{Context, Saved};
 use crate::config::BigQuery;
 use crate::datasets::Dataset;
 use crate::periods::Partition;
@@ -39,8 +37,8 @@ pub async fn pull(
     let mut landed = Vec::new();
     for (dataset, days) in wanted {
         ensure!(dataset.name == "ga4_events", "{} does not come from BigQuery", dataset.name);
-        landed.extend(match &context.pages {
-            Some(folder) => pull_saved(context, folder, dataset, days)?,
+        landed.extend(match &context.saved {
+            Some(saved) => pull_saved(context, saved, dataset, days)?,
             None => pull_live(context, settings, dataset, days).await?,
         });
     }
@@ -49,22 +47,21 @@ pub async fn pull(
 
 fn pull_saved(
     context: &Context<'_>,
-    folder: &Path,
+    saved: &Saved,
     dataset: &'static Dataset,
     days: &[Partition],
 ) -> Result<Vec<Landed>> {
-    saved::ensure_any(folder, dataset, days)?;
+    saved::ensure_any(context, saved, dataset, days)?;
     let land = |day: &Partition| {
-        let files = saved::files(folder, dataset, *day);
-        if files.is_empty() {
+        let mut answers = saved::answers(context, saved, dataset, *day)?;
+        if answers.peek().is_none() {
             return absent(context, dataset, *day);
         }
         let mut result = ResultLanding::begin(context, dataset, *day)?;
-        for file in files {
-            let saved = saved::read(&file, dataset)?;
-            let fetched_at = context.clock.now();
-            let page = Page { method: "FILE", url: &saved.name, status: 200, fetched_at, body: &saved.body };
-            result.page(&page, &saved.result).with_context(|| format!("in {}", file.display()))?;
+        for answer in answers {
+            let answer = answer?;
+            let read = saved::read(&answer)?;
+            result.page(&answer.page(), &read).with_context(|| format!("in {}", answer.place))?;
         }
         result.finish()
     };

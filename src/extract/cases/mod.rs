@@ -32,7 +32,7 @@ pub async fn pull(
     settings: &Cases,
     wanted: &[(&'static Dataset, Vec<Partition>)],
 ) -> Result<Vec<Landed>> {
-    ensure!(context.pages.is_none(), "the case database does not answer in pages, so there are no saved ones to read");
+    ensure!(context.saved.is_none(), "the case database does not answer in pages, so there are no saved ones to read");
     let mut server = Server::new(&settings.server, &context.config.limits);
     let mut catalog = None;
     let mut landed = Vec::new();

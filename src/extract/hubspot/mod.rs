@@ -9,21 +9,20 @@ mod client;
 mod pace;
 mod record;
 mod rows;
-mod saved;
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::Context;
 use super::http::Answer;
+use super::saved::Answers;
+use super::{Context, Saved};
 use crate::datasets::Dataset;
 use crate::periods::Partition;
 use crate::staging::{Landed, Landing, Page};
 use client::{Client, Object};
 use record::List;
 use rows::Seen;
-use saved::Saved;
 
 /// Pulls the wanted snapshots.
 ///
@@ -35,8 +34,8 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
         // Earlier days come from staging, which takes no token.
         return Ok(Vec::new());
     }
-    let mut source = match &context.pages {
-        Some(folder) => Source::Saved(Saved::new(folder)),
+    let mut source = match &context.saved {
+        Some(saved) => Source::Saved(saved.clone()),
         None => {
             let settings = context.org.hubspot.as_ref().context("the organisation has no [org.hubspot]")?;
             Source::Live(Box::new(Client::new(context, settings)?))
@@ -96,15 +95,15 @@ impl Source {
             }
             (name, Source::Saved(saved)) => {
                 let mut known = BTreeSet::new();
-                for file in saved.files(dataset, context.as_of)? {
-                    let body = file.read()?;
-                    let page = landing.page(&file.page(context.clock.now(), &body))?;
+                for answer in answers(context, saved, dataset)? {
+                    let answer = answer?;
+                    let page = landing.page(&answer.page())?;
                     match name {
-                        "hubspot_lifecycle_stages" => rows::lifecycle_stages(&mut landing, page, &body),
-                        "hubspot_deal_stages" => rows::deal_stages(&mut landing, page, &body, &mut known),
+                        "hubspot_lifecycle_stages" => rows::lifecycle_stages(&mut landing, page, answer.body()),
+                        "hubspot_deal_stages" => rows::deal_stages(&mut landing, page, answer.body(), &mut known),
                         _ => bail!("{name} is none of HubSpot's"),
                     }
-                    .with_context(|| format!("in {}", file.path.display()))?;
+                    .with_context(|| format!("in {}", answer.place))?;
                 }
             }
             (name, _) => bail!("{name} is none of HubSpot's"),
@@ -120,33 +119,65 @@ impl Source {
                 let before = total(client, object, landing).await?;
                 list_live(context, client, object, landing, &mut seen).await?;
                 let after = total(client, object, landing).await?;
-                landing.source_total("search_total_before", before);
-                landing.source_total("search_total_after", after);
-                ensure!(
-                    landing.rows() > 0 || before == 0 || after == 0,
-                    "the listing is empty where the search counts {after}: the token may not read the records"
-                );
+                counted(landing, before, after)?;
             }
             Source::Saved(saved) => {
-                let files = saved.files(dataset, context.as_of)?;
-                for (position, file) in files.iter().enumerate() {
-                    let body = file.read()?;
-                    let page = landing.page(&file.page(context.clock.now(), &body))?;
-                    let read = || format!("in {}", file.path.display());
-                    let list = List::parse(&body).with_context(read)?;
+                let mut totals = Vec::new();
+                let mut goes_on = None;
+                for answer in answers(context, saved, dataset)? {
+                    let answer = answer?;
+                    let page = landing.page(&answer.page())?;
+                    let read = || format!("in {}", answer.place);
+                    if answer.stored.method == SEARCH {
+                        totals.push(record::total(answer.body()).context("the search").with_context(read)?);
+                        continue;
+                    }
+                    let list = List::parse(answer.body()).with_context(read)?;
                     seen.push(landing, page, &list.records).with_context(read)?;
-                    ensure!(
-                        list.next.is_none() || position + 1 < files.len(),
-                        "{} names a next page, and there is none behind it",
-                        file.path.display()
-                    );
+                    goes_on = list.next.is_some().then_some(answer.place);
                     (context.progress)(dataset.name, None, landing.rows());
+                }
+                if let Some(last) = goes_on {
+                    bail!("{last} names a next page, and there is none behind it");
+                }
+                if let [before, .., after] = totals.as_slice() {
+                    counted(landing, *before, *after)?;
                 }
             }
         }
         seen.finish()
     }
 }
+
+/// The pages of a snapshot: `DIR/<dataset>/<day>.json` or `<day>-0001.json` and those after it; `all` stands for any day.
+fn answers(context: &Context<'_>, saved: &Saved, dataset: &Dataset) -> Result<Answers> {
+    let day = context.as_of;
+    let mut answers = saved.answers(dataset, &[day.to_string(), "all".to_owned()], context.clock.now())?;
+    if answers.peek().is_none() {
+        match saved.folder(dataset.name) {
+            Some(folder) => bail!(
+                "no saved answer for {day}: {} does not exist, nor do {day}.json, all.json and all-0001.json there",
+                folder.join(format!("{day}-0001.json")).display()
+            ),
+            None => bail!("the pull has no pages"),
+        }
+    }
+    Ok(answers)
+}
+
+/// Notes what the search counted before and after the listing.
+fn counted(landing: &mut Landing, before: u64, after: u64) -> Result<()> {
+    landing.source_total("search_total_before", before);
+    landing.source_total("search_total_after", after);
+    ensure!(
+        landing.rows() > 0 || before == 0 || after == 0,
+        "the listing is empty where the search counts {after}: the token may not read the records"
+    );
+    Ok(())
+}
+
+/// How the search is asked, and nothing else.
+const SEARCH: &str = "POST";
 
 /// Follows the cursor, a page at a time, until the page that names no next one.
 async fn list_live(
@@ -193,7 +224,7 @@ async fn list_live(
 /// How many records the search counts.
 async fn total(client: &mut Client, object: Object, landing: &mut Landing) -> Result<u64> {
     let (url, answer) = client.search(object).await?;
-    landing.page(&asked("POST", &url, &answer))?;
+    landing.page(&asked(SEARCH, &url, &answer))?;
     record::total(&answer.body).context("the search")
 }
 

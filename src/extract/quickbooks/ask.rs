@@ -10,7 +10,7 @@ use url::Url;
 use super::report::Report;
 use crate::config::QuickBooks;
 use crate::datasets::Dataset;
-use crate::periods::Partition;
+use crate::periods::{self, Partition};
 
 /// Intuit's advice: at most six months in one report request.
 const MONTHS_PER_REQUEST: usize = 6;
@@ -97,6 +97,20 @@ fn follows(run: &[Partition], month: Partition) -> bool {
 }
 
 impl Ask {
+    /// The question that a URL asked, and by which basis; the way back from [`Ask::url`].
+    pub(super) fn of_url(dataset: &'static Dataset, url: &str) -> Result<(Ask, String)> {
+        let context = || "the URL of the page is no question for a report".to_owned();
+        let url = Url::parse(url).with_context(context)?;
+        let parameter =
+            |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let day = |name: &str| parameter(name).and_then(|text| text.parse::<NaiveDate>().ok()).with_context(context);
+        let (start, end) = (day("start_date")?, day("end_date")?);
+        let months = periods::months(start, end).into_iter().map(|month| Partition::Month(month.start)).collect();
+        let ask = Ask { dataset, kind: Kind::of(dataset)?, months, end };
+        ensure!(ask.months.first().is_some_and(|first| first.start() == start), context());
+        Ok((ask, parameter("accounting_method").unwrap_or_default()))
+    }
+
     pub(super) fn start(&self) -> NaiveDate {
         self.months[0].start()
     }

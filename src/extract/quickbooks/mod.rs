@@ -41,23 +41,22 @@ pub async fn pull(
     tokens: &dyn TokenStore,
     wanted: &[(&'static Dataset, Vec<Partition>)],
 ) -> Result<Vec<Landed>> {
-    match &context.pages {
-        Some(folder) => {
+    match &context.saved {
+        Some(saved) => {
             let mut found = Vec::new();
             for (dataset, months) in wanted {
                 for month in months {
-                    let saved = saved::find(folder, dataset, *month, context.as_of)
+                    let read = saved::find(context, saved, dataset, *month)
                         .with_context(|| format!("reading the saved pages of {} {month}", dataset.name))?;
-                    found.push((*dataset, *month, saved));
+                    found.push((*dataset, *month, read));
                 }
             }
-            let fetched_at = context.clock.now();
-            let months = found.iter().map(|(dataset, month, (saved, place))| Month {
+            let months = found.iter().map(|(dataset, month, found)| Month {
                 dataset,
                 month: *month,
-                report: &saved.report,
-                place: *place,
-                page: Page { method: "FILE", url: &saved.name, status: 200, fetched_at, body: &saved.body },
+                report: &found.report,
+                place: found.place,
+                page: found.answer.page(),
             });
             land_all(context, months.collect())
         }

@@ -3,85 +3,86 @@
 //! `DIR/<dataset>/<month>.json` is one month, `<month>-0001.json`, `-0002` … several answers for it; `all.json` or
 //! `all-0001.json` … are answers over several months, told apart by their columns' dates.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context as _, Result, bail, ensure};
 use chrono::NaiveDate;
 
-use super::ask::{Kind, Place, dated, undated};
+use super::ask::{Ask, Kind, Place, dated, undated};
 use super::report::Report;
 use crate::datasets::Dataset;
+use crate::extract::saved::SavedAnswer;
+use crate::extract::{Context, Saved};
 use crate::periods::Partition;
 
-/// An answer from a file.
-pub(super) struct Saved {
-    /// `<dataset>/<file>`: what is kept in staging says nothing of this machine.
-    pub name: String,
-    pub body: Vec<u8>,
+/// An answer that is here already, and where a month is in it.
+pub(super) struct Found {
+    pub answer: SavedAnswer,
     pub report: Report,
+    pub place: Place,
 }
 
-/// The saved answers of a dataset for one month, and where the month is in one of them.
-pub(super) fn find(folder: &Path, dataset: &Dataset, month: Partition, as_of: NaiveDate) -> Result<(Saved, Place)> {
+/// The saved answer of a dataset for one month.
+pub(super) fn find(context: &Context<'_>, saved: &Saved, dataset: &'static Dataset, month: Partition) -> Result<Found> {
     let kind = Kind::of(dataset)?;
-    let folder = folder.join(dataset.name);
-    let mut named = true;
-    let mut files = files(&folder, &month.to_string());
-    if files.is_empty() {
-        named = false;
-        files = self::files(&folder, "all");
-    }
-    ensure!(
-        !files.is_empty(),
-        "no saved answer for {month}: {} does not exist, nor do {month}-0001.json, all.json and all-0001.json there",
-        folder.join(format!("{month}.json")).display()
-    );
-    let mut found: Option<(Saved, Place)> = None;
-    for file in &files {
-        let saved = read(file, dataset, kind).with_context(|| format!("in {}", file.display()))?;
-        let Some(place) = place(&saved, kind, (month.start(), month.end().min(as_of)), month, named)
-            .with_context(|| format!("in {}", file.display()))?
-        else {
-            continue;
-        };
-        if let Some((other, _)) = &found {
-            bail!("{month} is both in {} and in {}", other.name, saved.name);
+    let stems = [month.to_string(), "all".to_owned()];
+    let mut names = Vec::new();
+    let mut found: Option<Found> = None;
+    for answer in saved.answers(dataset, &stems, context.clock.now())? {
+        let answer = answer?;
+        let place = answer.place.clone();
+        names.push(place.clone());
+        let read = read(context, answer, dataset, kind, month).with_context(|| format!("in {place}"))?;
+        let Some(read) = read else { continue };
+        if let Some(other) = &found {
+            bail!("{month} is both in {} and in {}", other.answer.stored.url, read.answer.stored.url);
         }
-        found = Some((saved, place));
+        found = Some(read);
     }
-    found.with_context(|| {
-        let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-        format!("no column for {month} in {}", names.join(", "))
-    })
+    if names.is_empty() {
+        match saved.folder(dataset.name) {
+            Some(folder) => bail!(
+                "no saved answer for {month}: {} does not exist, nor do {month}-0001.json, all.json and all-0001.json there",
+                folder.join(format!("{month}.json")).display()
+            ),
+            None => bail!("the pull has no pages"),
+        }
+    }
+    found.with_context(|| format!("no column for {month} in {}", names.join(", ")))
 }
 
-/// `<stem>.json`, else `<stem>-0001.json` and those after it.
-fn files(folder: &Path, stem: &str) -> Vec<PathBuf> {
-    let one = folder.join(format!("{stem}.json"));
-    if one.is_file() {
-        return vec![one];
-    }
-    (1..).map(|number| folder.join(format!("{stem}-{number:04}.json"))).take_while(|file| file.is_file()).collect()
-}
-
-fn read(file: &Path, dataset: &Dataset, kind: Kind) -> Result<Saved> {
-    let body = std::fs::read(file)?;
-    let report = Report::parse(&body)?;
+fn read(
+    context: &Context<'_>,
+    answer: SavedAnswer,
+    dataset: &'static Dataset,
+    kind: Kind,
+    month: Partition,
+) -> Result<Option<Found>> {
+    let report = Report::parse(answer.body())?;
     let name = &report.header.report_name;
     ensure!(name == kind.name(), "Header.ReportName is {name} where {} was expected", kind.name());
-    let file = file.file_name().unwrap_or_default().to_string_lossy();
-    Ok(Saved { name: format!("{}/{file}", dataset.name), body, report })
+    let place = match answer.file_stem() {
+        Some(stem) => {
+            let asked = (month.start(), month.end().min(context.as_of));
+            place(&answer.stored.url, &report, kind, asked, month, stem.starts_with(&month.to_string()))?
+        }
+        // The question is known: the same is demanded of the answer as when it came.
+        None => {
+            let (ask, basis) = Ask::of_url(dataset, &answer.stored.url)?;
+            ask.check_echo(&report, &basis)?;
+            Some(ask.place(&report, month)?)
+        }
+    };
+    Ok(place.map(|place| Found { answer, report, place }))
 }
 
 /// Nothing was asked here, so the columns' dates decide; a body without any counts as the month its file is named for.
 fn place(
-    saved: &Saved,
+    file: &str,
+    report: &Report,
     kind: Kind,
     asked: (NaiveDate, NaiveDate),
     month: Partition,
     named: bool,
 ) -> Result<Option<Place>> {
-    let report = &saved.report;
     if let Some((column, start, end)) = dated(report, month)? {
         return Ok(Some(Place { column: Some(column), start, end }));
     }
@@ -95,7 +96,7 @@ fn place(
     }
     if covered.is_none() {
         tracing::warn!(
-            file = saved.name,
+            file,
             "the report covers {} and is read as {month}, as its file is named",
             header.map_or("no stated range".to_owned(), |(start, end)| format!("{start} to {end}"))
         );

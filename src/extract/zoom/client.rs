@@ -1,7 +1,6 @@
 //! Lists of the API, page by page: over the network, or from saved pages.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,8 +12,8 @@ use super::field::Record;
 use super::page::{Kept, Listing, Outcome, Said, read, redacted};
 use super::token::AccountCredentials;
 use super::{fault, saved};
-use crate::extract::Context;
 use crate::extract::http::{Answer, HttpClient, get};
+use crate::extract::{Context, Saved};
 
 /// A list of the API.
 #[derive(Debug)]
@@ -49,7 +48,7 @@ const MOST_PAGES: usize = 20_000;
 /// Reads lists.
 pub(super) enum Client<'a> {
     Live(Box<Live<'a>>),
-    Saved(&'a Context<'a>, PathBuf),
+    Saved(&'a Context<'a>, Saved),
 }
 
 /// The API itself.
@@ -64,8 +63,8 @@ pub(super) struct Live<'a> {
 
 impl<'a> Client<'a> {
     pub(super) fn new(context: &'a Context<'a>) -> Result<Self> {
-        if let Some(folder) = &context.pages {
-            return Ok(Client::Saved(context, folder.clone()));
+        if let Some(saved) = &context.saved {
+            return Ok(Client::Saved(context, saved.clone()));
         }
         let settings = context.org.zoom.as_ref().context("the organisation has no [org.zoom]")?;
         let limits = &context.config.limits;
@@ -91,7 +90,7 @@ impl<'a> Client<'a> {
     /// Reads a whole list. A page token that dies sends back to its first page.
     pub(super) async fn list<R>(&self, ask: &Ask, parse: impl Fn(&Record) -> Result<R>) -> Result<Listing<R>> {
         match self {
-            Client::Saved(context, folder) => saved::list(folder, ask, context.clock.now(), &parse),
+            Client::Saved(context, answers) => saved::list(context, answers, ask, &parse),
             Client::Live(live) => {
                 for _ in 0..=RESTARTS {
                     if let Some(listing) = live.list(ask, &parse).await? {
@@ -120,7 +119,7 @@ impl Live<'_> {
             let (answer, body) = self.page(ask, &first, token.as_deref()).await?;
             let said = read(ask.endpoint, &body, parse).with_context(place)?;
             pages.push(Kept {
-                method: "GET",
+                method: "GET".to_owned(),
                 url: first.to_string(),
                 status: answer.status.as_u16(),
                 fetched_at: answer.fetched_at,

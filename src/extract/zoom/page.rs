@@ -42,7 +42,7 @@ impl Outcome {
 /// A page on its way to staging.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
-    pub method: &'static str,
+    pub method: String,
     pub url: String,
     pub status: u16,
     pub fetched_at: DateTime<Utc>,
