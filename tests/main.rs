@@ -1,5 +1,6 @@
 //! The one integration binary: every further one would link DuckDB again.
 
+mod acceptance;
 mod business;
 mod cases;
 mod cli;

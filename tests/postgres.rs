@@ -5,6 +5,7 @@ mod attacks;
 pub mod database;
 mod ledgers;
 mod publishing;
+mod reading;
 mod schema;
 mod server;
 mod tenancy;

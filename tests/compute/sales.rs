@@ -119,6 +119,46 @@ fn work_orders_are_open_until_the_day_they_close() {
 }
 
 #[test]
+fn a_work_order_that_is_opened_again_is_open_on_the_days_past() {
+    let order = work_order("1450002", "2026-01-19").day("closed_date", "2026-01-20");
+    let invoices = [invoice("1", "2026-01-20")];
+    let open = |order: Row| -> Vec<_> {
+        let mart = sales(org(), "2026-01-19", "2026-01-22", &invoices, &[order]).mart();
+        mart.iter().map(|row| row["open_work_orders"].clone() + &row["closed_work_orders"]).collect()
+    };
+    assert_eq!(open(order.clone()), ["10", "01", "00", "00"]);
+    assert_eq!(open(order.null("closed_date")), ["10", "10", "10", "10"]);
+}
+
+#[test]
+fn a_deleted_invoice_leaves_its_day_with_zeros() {
+    let paid = invoice("1", "2026-01-20").amount("labor_taxable", "10").amount("grand_total", "10");
+    let work_orders = [work_order("1", "2026-01-01")];
+    let mart = |invoice: Row| sales(org(), "2026-01-20", "2026-01-20", &[invoice], &work_orders).mart();
+    assert_row(&mart(paid.clone())[0], &[("total_revenue", "10.00"), ("total_invoices", "1")]);
+    let zeros =
+        [("service_revenue", "0.00"), ("total_revenue", "0.00"), ("total_invoices", "0"), ("service_invoices", "0")];
+    assert_row(&mart(paid.day("deleted_date", "2026-01-21"))[0], &zeros);
+}
+
+#[test]
+fn a_window_without_invoices_has_a_row_of_zeros_a_day() {
+    let mart = sales(org(), "2026-01-18", "2026-01-20", &[], &[work_order("1", "2026-01-01")]).mart();
+    assert_eq!(mart.len(), 3);
+    for row in &mart {
+        assert_row(row, &[("total_revenue", "0.00"), ("total_invoices", "0"), ("open_work_orders", "1")]);
+    }
+}
+
+#[test]
+fn weekdays_count_from_sunday() {
+    // 29 February 2024 was a Thursday; 2 March 2024 a Saturday, and the day after it a Sunday.
+    let mart = sales(org(), "2024-02-29", "2024-03-03", &[], &[work_order("1", "2024-01-01")]).mart();
+    let days: Vec<_> = mart.iter().map(|row| row["day_of_week"].as_str()).collect();
+    assert_eq!(days, ["4", "5", "6", "0"]);
+}
+
+#[test]
 fn the_order_of_rows_and_files_does_not_matter() {
     let mut invoices = awkward_invoices();
     let mart =

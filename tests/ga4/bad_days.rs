@@ -61,6 +61,14 @@ async fn refusals_end_at_once_with_what_bigquery_says() {
 }
 
 #[tokio::test]
+async fn a_query_that_never_ends_is_left_and_its_job_named() {
+    let bench = Bench::start(|options| options.polls = u32::MAX).await;
+    let line = bench.refusal().await;
+    assert!(line.starts_with("pulling ga4_events"), "{line}");
+    assert!(line.contains("the query is still running after 180 questions; its job is "), "{line}");
+}
+
+#[tokio::test]
 async fn what_may_pass_is_tried_again_and_given_up() {
     let html = |status| Fault::reply(Reply::new(status, "text/html", "<html>Error</html>"));
     for (route, fault, expected) in [

@@ -109,6 +109,28 @@ async fn a_backfill_has_a_row_for_each_day_that_is_there() {
     assert_days(&stage, &days, &missing);
 }
 
+/// The last days are read again every night, and their rows follow.
+#[tokio::test(flavor = "multi_thread")]
+async fn late_events_change_the_rows_of_the_days_before() {
+    let stage = Stage::start().await;
+    stage.night(&[JOB], 0);
+    let before = mart(&stage);
+    // Three days later the last of them have come.
+    stage.turn_to(as_of() + Days::new(3));
+    stage.night(&[JOB], 0);
+    let after = mart(&stage);
+    for (ago, (before, after)) in before.iter().rev().zip(after.iter().rev()).enumerate() {
+        let date = as_of() - Days::new(ago as u64);
+        let seen_on = as_of() + Days::new(4);
+        for (name, value) in expected(date, &stage.world.app.day(date, seen_on, &BTreeSet::new(), 30)) {
+            if name != "top_screens" {
+                assert_eq!(text(&after[name]), value, "{name} of {date}");
+            }
+        }
+        assert_eq!(before == after, ago == 3, "{date}: its events were late by up to three days");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn intraday_and_daily_tables_of_a_day_are_not_counted_twice() {
     let stage = Stage::start().await;

@@ -41,6 +41,7 @@ pub(super) struct Wire<'a> {
     /// How long the server waits, and how long we do between two questions.
     server_wait: Duration,
     first_wait: Duration,
+    longest_wait: Duration,
 }
 
 /// One answer of a result, as it came and as it reads.
@@ -56,7 +57,8 @@ impl<'a> Wire<'a> {
         let account = ServiceAccount::open(settings, http.clone())?;
         let half = Duration::from_millis(limits.http_timeout_secs.saturating_mul(500));
         let first_wait = Duration::from_millis(limits.first_backoff_millis);
-        Ok(Wire { settings, http, account, server_wait: SERVER_WAIT.min(half), first_wait })
+        let longest_wait = SERVER_WAIT.min(Duration::from_secs(limits.max_backoff_secs));
+        Ok(Wire { settings, http, account, server_wait: SERVER_WAIT.min(half), first_wait, longest_wait })
     }
 
     /// The days that have a daily table, from a complete list of the dataset's tables.
@@ -139,7 +141,7 @@ impl<'a> Wire<'a> {
                 return Ok(page);
             }
             tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(SERVER_WAIT);
+            wait = (wait * 2).min(self.longest_wait);
             page = self.page(&job, None).await?;
         }
         Err(anyhow!(
