@@ -130,3 +130,15 @@ Try next:
     output::print(&text)?;
     Ok(report.exit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demonstration_shows_every_mart() {
+        for job in JOBS {
+            assert!(SHOWN.iter().any(|(mart, _)| *mart == job.mart), "SHOWN has nothing of {}", job.mart);
+        }
+    }
+}

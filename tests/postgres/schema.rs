@@ -279,7 +279,8 @@ async fn every_table_and_column_says_what_it_means() {
 async fn migrating_again_changes_nothing_and_many_at_once_do_not_collide() {
     for test in TestDatabase::each().await {
         test.get().migrate().await.unwrap();
-        assert_eq!(test.value("select count(*) from _sqlx_migrations where success").await, "14");
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap().count();
+        assert_eq!(test.value("select count(*) from _sqlx_migrations where success").await, files.to_string());
     }
     if TestDatabase::real().await.is_none() {
         return;
