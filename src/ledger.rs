@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
-use sqlx::{FromRow, Postgres, Transaction, query, query_as};
+use sqlx::{FromRow, Postgres, Transaction, query, query_as, query_scalar};
 
 use crate::postgres::{OneLine, as_admin, as_loader, as_reader};
 
@@ -244,6 +244,18 @@ pub async fn list(connection: &mut PgConnection, limit: u32, org_id: Option<i32>
     .await
     .one_line()
     .context("reading the run ledger")
+}
+
+/// The number of an organisation in this database.
+pub async fn org_id(connection: &mut PgConnection, slug: &str) -> Result<i32> {
+    let mut transaction = as_admin(connection).await?;
+    let id: Option<i32> = query_scalar("select id from organizations where slug = $1")
+        .bind(slug)
+        .fetch_optional(&mut *transaction)
+        .await
+        .one_line()
+        .context("looking the organisation up")?;
+    id.with_context(|| format!("this database has no organisation {slug}"))
 }
 
 /// The runs that published a mart of an organisation, all or in part, and restated the period that begins on that day: newest

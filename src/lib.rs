@@ -11,6 +11,7 @@
 //! [`run`], which takes a night through its four steps: [`extract`] into [`staging`], [`compute`], [`audit`], [`publish`].
 
 pub mod audit;
+pub mod changes;
 pub mod cli;
 pub mod clock;
 pub mod compute;

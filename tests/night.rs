@@ -2,6 +2,7 @@
 
 pub mod stage;
 
+mod changes;
 mod columns;
 mod crm;
 mod explain;

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::postgres::Database;
 
+pub mod changes;
 pub mod check;
 pub mod datasets;
 pub mod demo;
@@ -78,6 +79,8 @@ pub enum Command {
     Runs(runs::RunsArgs),
     Show(show::ShowArgs),
     Explain(explain::ExplainArgs),
+    Changes(changes::ChangesArgs),
+    Diff(changes::DiffArgs),
     Query(query::QueryArgs),
     Sql(sql::SqlArgs),
     Reparse(reparse::ReparseArgs),
@@ -183,6 +186,8 @@ impl Command {
             Command::Runs(args) => runs::execute(args, context),
             Command::Show(args) => show::execute(args, context),
             Command::Explain(args) => explain::execute(args, context),
+            Command::Changes(args) => changes::changes(args, context),
+            Command::Diff(args) => changes::diff(args, context),
             Command::Query(args) => query::execute(args, context),
             Command::Sql(args) => sql::execute(args, context),
             Command::Reparse(args) => reparse::execute(args, context),

@@ -265,6 +265,52 @@ fn from_the_period(published: &BTreeMap<Option<String>, Option<Decimal>>, value:
     Number { entry: None, published, computed: Some(value), agrees: published == Some(value), terms: Vec::new() }
 }
 
+/// What brings something to which number.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PartKey {
+    pub column: String,
+    pub entry: Option<String>,
+    pub how: String,
+    pub dataset: String,
+    pub key: String,
+}
+
+/// What every staged row brought to the numbers of a row, as a run computed it.
+pub(crate) fn parts_of(
+    config: &Config,
+    job: &'static Job,
+    org: &Org,
+    run: &Run,
+    period: NaiveDate,
+) -> Result<BTreeMap<PartKey, Decimal>> {
+    let source = crate::run::source_for(job, org).context("the job has no source for the organisation any more")?;
+    let opened = Opened::new(config, job, source, org, run, (period, period))?;
+    let compute = Compute::open(&opened.inputs(config))?;
+    compute.explain(None)?;
+    let sql = "select column_name, entry, how, source_dataset, source_key, sum(part)::decimal(38, 18) from parts
+        where source_key is not null group by all";
+    let rows = compute.select(sql)?.text()?.into_iter().map(|row| {
+        let [column, entry, how, dataset, key, part] = <[_; 6]>::try_from(row).expect("six columns are selected");
+        let text = |text: Option<String>| text.unwrap_or_default();
+        let key = PartKey { column: text(column), entry, how: text(how), dataset: text(dataset), key: text(key) };
+        Ok((key, decimal(part.as_deref())?))
+    });
+    rows.collect()
+}
+
+/// Whether a run published the row of a period that it restated.
+pub(crate) fn publishes(run: &Run, period: NaiveDate) -> bool {
+    !published::is_held(run, period)
+}
+
+/// The numbers of a cell as Postgres writes it: itself, or those of its JSON by their place.
+pub(crate) fn numbers_of(
+    column: &MartColumn,
+    value: Option<&str>,
+) -> Result<BTreeMap<Option<String>, Option<Decimal>>> {
+    published::numbers(column, value)
+}
+
 /// A number that only tells which period it is.
 fn of_the_period(column: &str, period: NaiveDate) -> Option<Decimal> {
     match column {

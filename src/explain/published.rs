@@ -69,7 +69,7 @@ pub(super) async fn row(connection: &mut PgConnection, org_id: i32, ask: &Ask<'_
 }
 
 /// Whether a run did not publish the row of a period: its audit kept it back, or there was none.
-fn is_held(run: &Run, period: NaiveDate) -> bool {
+pub(super) fn is_held(run: &Run, period: NaiveDate) -> bool {
     let findings = run.detail.get("findings").cloned().unwrap_or_default();
     let findings: Vec<Finding> = serde_json::from_value(findings).unwrap_or_default();
     // A day that the source did not have got no row by this run.
