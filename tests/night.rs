@@ -13,6 +13,7 @@ mod landing_zone;
 mod ledger;
 mod mixing;
 mod pages;
+mod policies;
 mod rebuild;
 mod secrets;
 mod zoom;

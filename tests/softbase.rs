@@ -200,6 +200,7 @@ impl Dealer {
             fiscal_year_start_month: 11,
             data_start_date: None,
             excluded_months: Vec::new(),
+            publish: marts::config::Publish::default(),
             softbase: None,
             quickbooks: None,
             hubspot: None,

@@ -42,6 +42,9 @@ pub struct RunArgs {
     /// Answer from saved response bodies in this folder instead of the network
     #[arg(long, value_name = "DIR", conflicts_with = "from_staging")]
     pub pages: Option<PathBuf>,
+    /// Stop at the first mart that fails or is held: what comes after it is skipped
+    #[arg(long)]
+    pub fail_fast: bool,
     /// Do everything but publish
     #[arg(long)]
     pub dry_run: bool,
@@ -86,6 +89,7 @@ impl RunArgs {
             from_staging: self.from_staging,
             as_of_pull: self.as_of_pull,
             pages: self.pages.clone(),
+            fail_fast: self.fail_fast,
             dry_run: self.dry_run,
         })
     }

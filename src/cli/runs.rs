@@ -73,6 +73,7 @@ fn status(name: &str) -> Status {
         "success" => Status::Published,
         "partial" => Status::PartlyHeld,
         "held" => Status::Held,
+        "skipped" => Status::Skipped,
         "running" => Status::Running,
         _ => Status::Failed,
     }

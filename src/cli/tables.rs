@@ -102,10 +102,11 @@ pub fn runs(reports: &[RunReport]) -> String {
             count(Status::PartlyHeld),
             count(Status::Held),
             count(Status::Failed),
+            count(Status::Skipped),
         ]
     });
-    let heads = ["run", "started", "took", "as of", "published", "partly held", "held", "failed"];
-    render(&heads, &[2, 4, 5, 6, 7], rows)
+    let heads = ["run", "started", "took", "as of", "published", "partly held", "held", "failed", "skipped"];
+    render(&heads, &[2, 4, 5, 6, 7, 8], rows)
 }
 
 fn mart_lines(marts: &[MartReport]) -> String {
@@ -302,8 +303,8 @@ etl_sales_daily/north: FAILED
     #[test]
     fn a_run_is_a_line_of_the_list() {
         let expected = "\
-RUN  STARTED                     TOOK  AS OF       PUBLISHED  PARTLY HELD  HELD  FAILED
-42   1970-01-01 00:00:00Z  1 min 05 s  2026-01-20          1            1     0       1
+RUN  STARTED                     TOOK  AS OF       PUBLISHED  PARTLY HELD  HELD  FAILED  SKIPPED
+42   1970-01-01 00:00:00Z  1 min 05 s  2026-01-20          1            1     0       1        0
 ";
         assert_eq!(runs(&[report()]), expected);
     }

@@ -11,8 +11,8 @@ use url::{Host, Url};
 
 use super::parse::{Fault, nearest};
 use super::{
-    Basis, BigQuery, Cases, Config, HubSpot, Limits, Org, PostgresSettings, QuickBooks, Rental, SecretRef, Security,
-    Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings, Zoom, ledger, wire,
+    Basis, BigQuery, Cases, Config, HubSpot, Limits, Org, PostgresSettings, Publish, QuickBooks, Rental, SecretRef,
+    Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings, Zoom, ledger, wire,
 };
 use crate::datasets::cases::CATEGORIES;
 
@@ -73,6 +73,7 @@ fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
         fiscal_year_start_month: month.into_inner(),
         data_start_date: written.data_start_date.map(day).transpose()?,
         excluded_months: written.excluded_months.iter().map(month_start).collect::<Checked<_>>()?,
+        publish: written.publish.map(publish).transpose()?.unwrap_or_default(),
         softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
         quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
         hubspot: written.hubspot.map(|hubspot| self::hubspot(hubspot, base)).transpose()?,
@@ -80,6 +81,16 @@ fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
         cases: written.cases.map(|cases| self::cases(cases, base)).transpose()?,
         bigquery: written.bigquery.map(|bigquery| self::bigquery(bigquery, base)).transpose()?,
     })
+}
+
+fn publish(written: wire::Text) -> Checked<Publish> {
+    match written.get_ref().as_str() {
+        "what_passed" => Ok(Publish::WhatPassed),
+        "all_or_nothing" => Ok(Publish::AllOrNothing),
+        other => {
+            Err(Fault::at(written.span(), format!("publish is \"what_passed\" or \"all_or_nothing\", not \"{other}\"")))
+        }
+    }
 }
 
 fn softbase(written: wire::Softbase, base: &Path) -> Checked<Softbase> {

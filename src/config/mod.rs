@@ -88,6 +88,16 @@ pub struct Security {
     pub token_key: Option<SecretRef>,
 }
 
+/// What of an organisation's night is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Publish {
+    /// Every mart that passed its audit, and of one that is held in part the periods that passed.
+    #[default]
+    WhatPassed,
+    /// Everything, or nothing at all where a mart failed or any of its rows is held.
+    AllOrNothing,
+}
+
 /// One `[[org]]`.
 #[derive(Debug, Clone)]
 pub struct Org {
@@ -101,6 +111,7 @@ pub struct Org {
     pub data_start_date: Option<NaiveDate>,
     /// First days of months that have no rows.
     pub excluded_months: Vec<NaiveDate>,
+    pub publish: Publish,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
     pub hubspot: Option<HubSpot>,

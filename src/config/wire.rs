@@ -67,6 +67,7 @@ pub(super) struct Org {
     pub data_start_date: Option<Spanned<Day>>,
     #[serde(default)]
     pub excluded_months: Vec<Text>,
+    pub publish: Option<Text>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
     pub hubspot: Option<HubSpot>,

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use crate::audit::{self, Held};
 use crate::clock::Clock;
 use crate::compute::{Compute, Inputs, Pulls};
-use crate::config::{Config, Org};
+use crate::config::{Config, Org, Publish};
 use crate::datasets::dataset;
 use crate::extract;
 use crate::jobs::Job;
@@ -49,6 +49,8 @@ pub struct Request {
     pub as_of_pull: Option<DateTime<Utc>>,
     /// Saved response bodies in place of the network.
     pub pages: Option<PathBuf>,
+    /// Begin nothing more after the first mart that failed or is held.
+    pub fail_fast: bool,
     /// Do everything but publish.
     pub dry_run: bool,
 }
@@ -112,11 +114,12 @@ pub async fn run(
     tell(&Event::Started { run, marts });
     let mut reports = Vec::with_capacity(marts);
     let mut as_of = None;
+    let mut stopped = None;
     for Todo { org, jobs, window } in todo {
         as_of = as_of.max(Some(window.as_of));
         let at = config.orgs.iter().position(|row| row.slug == org.slug).context("an organisation without a row")?;
         let row = Organization { id: ids[at], slug: org.slug.clone() };
-        reports.extend(night.organization(org, &row, &jobs, window).await);
+        reports.extend(night.organization(org, &row, &jobs, window, &mut stopped).await);
     }
     Ok(RunReport { run: run.map(str::to_owned), started_at, duration: Some(began.elapsed()), as_of, marts: reports })
 }
@@ -167,6 +170,7 @@ impl Night<'_> {
         row: &Organization,
         jobs: &[&'static Job],
         window: Window,
+        stopped: &mut Option<String>,
     ) -> Vec<MartReport> {
         let mut prepared = Vec::with_capacity(jobs.len());
         let mut tonight = Tonight::new();
@@ -187,11 +191,22 @@ impl Night<'_> {
                 is_recorded: false,
                 began: Instant::now(),
             };
+            if let Some(reason) = stopped.as_ref() {
+                work.report.skip(reason.clone());
+                prepared.push(work);
+                continue;
+            }
             let done = self.prepare(org, row, window, &mut tonight, &mut work).instrument(span).await;
             if let Err(error) = done.with_context(|| format!("{}/{} {as_of}", job.name, org.slug)) {
                 work.report.fail(&error);
             }
+            if self.request.fail_fast && !work.report.status.is_good() {
+                *stopped = Some(format!("not begun, because {} (--fail-fast)", what_went_wrong(&work.report)));
+            }
             prepared.push(work);
+        }
+        if org.publish == Publish::AllOrNothing {
+            withhold(&mut prepared);
         }
         self.publish(row, &mut prepared).await;
         if !self.request.dry_run {
@@ -403,6 +418,30 @@ impl Night<'_> {
     }
 }
 
+/// Of an organisation that publishes all or nothing: where a mart is not as it should be, none is published.
+fn withhold(prepared: &mut [Prepared]) {
+    let bad = prepared.iter().find(|work| !work.report.status.is_good() && work.report.status != Status::Skipped);
+    let Some(reason) = bad.map(|work| what_went_wrong(&work.report)) else { return };
+    for work in prepared.iter_mut().filter(|work| work.rows.is_some()) {
+        work.rows = None;
+        let org = &work.report.org;
+        let reason = format!("not published, because {reason}, and {org} publishes all or nothing");
+        match work.report.status {
+            Status::PartlyHeld => (work.report.status, work.report.error) = (Status::Held, Some(reason)),
+            _ => work.report.skip(reason),
+        }
+    }
+}
+
+/// `etl_rental_fleet/bennett failed`
+fn what_went_wrong(report: &MartReport) -> String {
+    let verb = match report.status {
+        Status::Failed => "failed",
+        _ => "is held",
+    };
+    format!("{}/{} {verb}", report.job, report.org)
+}
+
 /// `: ga4_events of 2026-01-20, …`
 fn said(absent: &[audit::Finding]) -> String {
     let days: Vec<_> = absent.iter().filter_map(|finding| Some(finding.period?.to_string())).collect();
@@ -426,6 +465,7 @@ fn ledger_status(status: Status) -> ledger::Status {
         Status::Published | Status::DryRun => ledger::Status::Success,
         Status::PartlyHeld => ledger::Status::Partial,
         Status::Held => ledger::Status::Held,
+        Status::Skipped => ledger::Status::Skipped,
         Status::Failed => ledger::Status::Failed,
         Status::Running => ledger::Status::Running,
     }

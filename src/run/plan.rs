@@ -232,6 +232,7 @@ mod tests {
             fiscal_year_start_month: 11,
             data_start_date: None,
             excluded_months: Vec::new(),
+            publish: crate::config::Publish::default(),
             softbase: None,
             quickbooks: None,
             hubspot: None,

@@ -38,6 +38,8 @@ pub enum Status {
     Held,
     /// It failed before the audit: what was published before stands.
     Failed,
+    /// It was not begun, or passed and was not published, because of another mart: the error says which.
+    Skipped,
     /// Computed and audited, and left unpublished as `--dry-run` asks.
     DryRun,
     /// Still under way, or its process died: as the run ledger may have it.
@@ -52,6 +54,7 @@ impl Status {
             Status::PartlyHeld => "partly held",
             Status::Held => "held",
             Status::Failed => "FAILED",
+            Status::Skipped => "skipped",
             Status::DryRun => "not published",
             Status::Running => "running",
         }
@@ -131,6 +134,12 @@ impl MartReport {
         self.status = Status::Failed;
         let text = format!("{error:#}");
         self.error = Some(text.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+
+    /// It is left out because of another mart.
+    pub(super) fn skip(&mut self, reason: String) {
+        self.status = Status::Skipped;
+        self.error = Some(reason);
     }
 
     /// It is published, or would be.

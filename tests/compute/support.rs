@@ -66,6 +66,7 @@ pub fn org() -> Org {
         fiscal_year_start_month: 11,
         data_start_date: None,
         excluded_months: Vec::new(),
+        publish: marts::config::Publish::default(),
         softbase: Some(softbase()),
         quickbooks: None,
         hubspot: None,

@@ -77,6 +77,7 @@ impl Bench {
             fiscal_year_start_month: 1,
             data_start_date: None,
             excluded_months: Vec::new(),
+            publish: marts::config::Publish::default(),
             softbase: None,
             quickbooks: None,
             bigquery: None,
