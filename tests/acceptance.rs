@@ -227,6 +227,9 @@ fn every_check_is_a_test_by_name() {
     let listed = String::from_utf8(listed.stdout).unwrap();
     let tests: Vec<_> = listed.lines().filter_map(|line| line.strip_suffix(": test")).collect();
     assert!(tests.len() > 100, "{listed}");
+    for job in marts::jobs::JOBS {
+        assert!(CHECKS.iter().any(|Of(mart, _)| *mart == job.mart), "nothing is said of {}", job.mart);
+    }
     for Of(mart, checks) in CHECKS {
         for (what, test) in *checks {
             assert!(tests.contains(test), "{mart}, {what}: there is no test {test}");
