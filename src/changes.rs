@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use sqlx::{FromRow, query_as};
 
-use crate::compute::{MartKind, mart_columns};
+use crate::compute::{Fingerprint, MartKind, mart_columns};
 use crate::config::{Config, Org};
 use crate::explain::{self, PartKey};
 use crate::jobs::{JOBS, Job};
@@ -57,6 +57,8 @@ pub struct NewRows {
 pub struct Changes {
     pub changes: Vec<Change>,
     pub new_rows: Vec<NewRows>,
+    /// Rows that are there only at the first of the two ends: of a difference seen from the later one.
+    pub missing_rows: Vec<NewRows>,
 }
 
 /// Why a row moved: the staged rows that differ between the pulls behind it then and now.
@@ -102,29 +104,6 @@ struct Line {
     new_value: Option<String>,
     changed_at: DateTime<Utc>,
     is_new_row: bool,
-}
-
-/// The runs of the ledger, oldest first, with the instant at which each began.
-pub async fn runs(connection: &mut PgConnection) -> Result<Vec<(String, DateTime<Utc>)>> {
-    let mut transaction = as_admin(connection).await?;
-    query_as("select run_id, min(started_at) from etl_runs group by run_id order by 2, 1")
-        .fetch_all(&mut *transaction)
-        .await
-        .one_line()
-        .context("reading the run ledger")
-}
-
-/// The one run that begins like that.
-///
-/// # Errors
-/// None, or several.
-pub fn run_called<'a>(runs: &'a [(String, DateTime<Utc>)], prefix: &str) -> Result<&'a (String, DateTime<Utc>)> {
-    let mut found = runs.iter().filter(|(run, _)| run.starts_with(prefix));
-    match (found.next(), found.count()) {
-        (Some(run), 0) => Ok(run),
-        (Some(_), more) => bail!("{} runs begin with {prefix}; name one of them", more + 1),
-        (None, _) => bail!("there is no run {prefix}; `marts runs` lists them"),
-    }
 }
 
 /// Every change that some runs made, in the order in which they were made.
@@ -184,7 +163,7 @@ impl Changes {
 
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.new_rows.is_empty()
+        self.changes.is_empty() && self.new_rows.is_empty() && self.missing_rows.is_empty()
     }
 
     /// The same seen from the other end.
@@ -193,15 +172,19 @@ impl Changes {
             std::mem::swap(&mut change.old, &mut change.new);
             change.difference = change.difference.map(|difference| -difference);
         }
+        std::mem::swap(&mut self.new_rows, &mut self.missing_rows);
         self
     }
 }
 
+/// The lines of the ledger. A row has a source from its first day on, so one whose source was null was not there: a cell
+/// that was null may be that of a row which was.
 async fn lines(connection: &mut PgConnection, runs: &[String], ask: &Ask) -> Result<Vec<Line>> {
     let mut transaction = as_admin(connection).await?;
     query_as(
         "select run_id, organizations.slug as org, mart, key::text as key, column_name, old_value, new_value, changed_at,
-             bool_and(old_value is null) over (partition by run_id, org_id, mart, key) as is_new_row
+             bool_or(column_name = 'source_system' and old_value is null)
+                 over (partition by run_id, org_id, mart, key) as is_new_row
          from etl_changes join organizations on organizations.id = org_id
          where run_id = any($1) and (cardinality($2::text[]) = 0 or slug = any($2)) and ($3::text is null or mart = $3)
          order by etl_changes.id",
@@ -348,14 +331,31 @@ async fn find(
         cause.rows.push(MovedRow { how, dataset: dataset.to_owned(), key: key.to_owned(), parts });
     }
     if cause.rows.is_empty() {
-        cause.note = Some(match before.tool_version == now.tool_version {
-            true => "no staged row moved it: the settings in marts.toml have changed since, or the row was edited"
-                .to_owned(),
-            false => format!(
-                "no staged row moved it: the program changed from {} to {}, or the settings did",
-                before.tool_version, now.tool_version
-            ),
-        });
+        cause.note = Some(format!("no staged row moved it: {}", why_else(&before, &now)));
     }
     Ok(())
+}
+
+/// What moved a row whose staged rows bring what they brought before, as far as the run ledger tells.
+fn why_else(before: &ledger::Run, now: &ledger::Run) -> String {
+    let fingerprint = |run: &ledger::Run| {
+        let found = run.detail.get("fingerprint").cloned().unwrap_or_default();
+        serde_json::from_value::<Fingerprint>(found).ok()
+    };
+    let Some((then, now_is)) = fingerprint(before).zip(fingerprint(now)) else {
+        return "whether the settings or the rules did, the run ledger does not tell".to_owned();
+    };
+    let settings = "what marts.toml says of the organisation has changed";
+    let rules =
+        format!("the rules of the mart have changed (marts {}, then {})", before.tool_version, now.tool_version);
+    match (then.settings == now_is.settings, then.rules == now_is.rules) {
+        (false, true) => settings.to_owned(),
+        (true, false) => rules,
+        (false, false) => format!("{settings}, and so have {rules}"),
+        (true, true) => {
+            "neither the settings nor the rules have changed, so somebody had edited the row, or only texts in it \
+            differ"
+                .to_owned()
+        }
+    }
 }

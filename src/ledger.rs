@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
@@ -244,6 +244,30 @@ pub async fn list(connection: &mut PgConnection, limit: u32, org_id: Option<i32>
     .await
     .one_line()
     .context("reading the run ledger")
+}
+
+/// The runs of the ledger with the instant at which each ended, or began while it has not: in this order they published,
+/// whichever of them began first.
+pub async fn runs(connection: &mut PgConnection) -> Result<Vec<(String, DateTime<Utc>)>> {
+    let mut transaction = as_admin(connection).await?;
+    query_as("select run_id, coalesce(max(finished_at), min(started_at)) from etl_runs group by run_id order by 2, 1")
+        .fetch_all(&mut *transaction)
+        .await
+        .one_line()
+        .context("reading the run ledger")
+}
+
+/// The one run that begins like that.
+///
+/// # Errors
+/// None, or several.
+pub fn run_called<'a>(runs: &'a [(String, DateTime<Utc>)], prefix: &str) -> Result<&'a (String, DateTime<Utc>)> {
+    let mut found = runs.iter().filter(|(run, _)| run.starts_with(prefix));
+    match (found.next(), found.count()) {
+        (Some(run), 0) => Ok(run),
+        (Some(_), more) => bail!("{} runs begin with {prefix}; name one of them", more + 1),
+        (None, _) => bail!("there is no run {prefix}; `marts runs` lists them"),
+    }
 }
 
 /// The number of an organisation in this database.

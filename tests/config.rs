@@ -121,7 +121,7 @@ fn what_is_left_out_has_its_default() {
     assert!(org.data_start_date.is_none() && org.excluded_months.is_empty());
     let quickbooks = org.quickbooks.as_ref().unwrap();
     assert_eq!(quickbooks.base_url, "https://quickbooks.api.intuit.com");
-    assert_eq!(quickbooks.refresh_token, SecretRef::File("/etc/marts/secrets/refresh".into()));
+    assert_eq!(quickbooks.refresh_token, Some(SecretRef::File("/etc/marts/secrets/refresh".into())));
     let softbase = org.softbase.as_ref().unwrap();
     assert!(!softbase.total_includes_tax);
     assert_eq!((softbase.server.port, softbase.server.tls), (1433, SqlTls::Required));
@@ -255,7 +255,6 @@ fn no_file_is_one_line_that_says_how_to_make_one() {
     let message = format!("{:#}", Config::load(Path::new("/nonexistent/marts.toml")).unwrap_err());
     assert_eq!(
         message,
-        "there is no configuration at /nonexistent/marts.toml: copy marts.example.toml there and edit it, or name \
-         another file with --config"
+        "there is no configuration at /nonexistent/marts.toml: `marts init` writes one, and --config names another file"
     );
 }

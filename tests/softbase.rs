@@ -15,6 +15,7 @@ use marts::config::{
     Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls,
     StagingSettings,
 };
+use marts::datasets::Connector;
 use marts::datasets::{Dataset, dataset};
 use marts::extract::{Context, softbase, sqlserver};
 use marts::periods::Partition;
@@ -416,7 +417,7 @@ async fn what_the_catalog_does_not_promise_fails_the_pull() {
     let dealer = Dealer::new(options(Database::new("evo", vec![work_orders()]).unwrap())).await;
     let line = dealer.refusal().await;
     assert!(line.contains("there is no ben002.InvoiceReg, or the login may not see it"), "{line}");
-    assert!(softbase::check(&dealer.softbase).await.is_err());
+    assert!(softbase::check(&dealer.softbase, Connector::Softbase).await.is_err());
 }
 
 #[tokio::test]
@@ -636,7 +637,7 @@ async fn connections_are_encrypted_as_configured() {
     let mut dealer = Dealer::new(TdsOptions { encryption: Encryption::Strict, ..options(january()) }).await;
     for tls in [SqlTls::Strict, SqlTls::Required, SqlTls::TrustAny] {
         dealer.softbase.server.tls = tls;
-        let line = softbase::check(&dealer.softbase).await.unwrap();
+        let line = softbase::check(&dealer.softbase, Connector::Softbase).await.unwrap();
         assert_eq!(line, "127.0.0.1/evo: ben002.InvoiceReg, ben002.WO, ben002.Equipment, ben002.WORental can be read");
     }
     // Authorities that did not sign this certificate: one of another name, and one that only bears the same.
@@ -651,7 +652,7 @@ async fn connections_are_encrypted_as_configured() {
         assert_eq!(dealer.connections(), before + 1, "trying again would not help");
     }
     dealer.softbase.server.tls = SqlTls::TrustAny;
-    softbase::check(&dealer.softbase).await.unwrap();
+    softbase::check(&dealer.softbase, Connector::Softbase).await.unwrap();
 
     let mut dealer = Dealer::new(TdsOptions { bind: "127.0.0.2:0".parse().unwrap(), ..options(january()) }).await;
     dealer.softbase.server.host = "127.0.0.2".into();
@@ -670,7 +671,7 @@ async fn plain_connections_stay_on_this_machine() {
     assert!(line.contains("disagree about encryption"), "{line}");
     assert_eq!(dealer.logins().len(), 0);
     dealer.softbase.server.tls = SqlTls::Off;
-    softbase::check(&dealer.softbase).await.unwrap();
+    softbase::check(&dealer.softbase, Connector::Softbase).await.unwrap();
 
     dealer.softbase.server.host = "192.0.2.1".into();
     for (tls, name) in [(SqlTls::Off, "off"), (SqlTls::TrustAny, "trust-any")] {
@@ -780,11 +781,11 @@ async fn azure_ad_logs_in_with_a_token() {
 async fn a_check_finds_missing_rights_and_tries_once() {
     let denied = SqlError::new(229, 5, 14, "The SELECT permission was denied on the object 'WO'.");
     let dealer = Dealer::with_faults(FaultPlan::one(Fault::statement("[WO]", StatementFault::Error(denied)))).await;
-    let line = format!("{:#}", softbase::check(&dealer.softbase).await.unwrap_err());
+    let line = format!("{:#}", softbase::check(&dealer.softbase, Connector::Softbase).await.unwrap_err());
     assert!(line.contains("user reader lacks a right"), "{line}");
     let asleep = Fault::connection(ConnectionFault::RefuseLogin(SqlError::known(40613)));
     let dealer = Dealer::with_faults(FaultPlan::one(asleep)).await;
-    let line = format!("{:#}", softbase::check(&dealer.softbase).await.unwrap_err());
+    let line = format!("{:#}", softbase::check(&dealer.softbase, Connector::Softbase).await.unwrap_err());
     assert!(line.contains("database evo is not available just now"), "{line}");
     assert_eq!(dealer.connections(), 1);
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Context, Exit, Failure, Outcome, output, select_orgs, tables};
 use crate::changes::{self, Ask, Cause, Changes};
 use crate::jobs::{JOBS, Periods};
+use crate::ledger;
 
 /// Show which published numbers moved, by how much, and which staged rows moved them
 ///
@@ -83,12 +84,12 @@ pub fn changes(args: &ChangesArgs, context: &Context) -> Outcome {
     let answer = context.with_database(&config, async |database| {
         let (runs, changes) = {
             let mut connection = database.connection().await?;
-            let all = changes::runs(&mut connection).await?;
+            let all = ledger::runs(&mut connection).await?;
             match &args.since {
                 Some(since) => {
                     let runs: Vec<_> = match since.parse::<NaiveDate>() {
-                        Ok(day) => all.into_iter().filter(|(_, began)| began.date_naive() >= day).collect(),
-                        Err(_) => match changes::run_called(&all, since).cloned() {
+                        Ok(day) => all.into_iter().filter(|(_, ended)| ended.date_naive() >= day).collect(),
+                        Err(_) => match ledger::run_called(&all, since).cloned() {
                             Ok(after) => all.into_iter().skip_while(|run| *run != after).skip(1).collect(),
                             Err(error) => return Ok(Err(error)),
                         },
@@ -133,9 +134,9 @@ pub fn diff(args: &DiffArgs, context: &Context) -> Outcome {
     let ask = Ask { orgs: args.of.org.clone(), mart: args.of.mart.clone() };
     let found = context.with_database(&config, async |database| {
         let mut connection = database.connection().await?;
-        let all = changes::runs(&mut connection).await?;
+        let all = ledger::runs(&mut connection).await?;
         let place = |name: &str| {
-            let run = changes::run_called(&all, name)?;
+            let run = ledger::run_called(&all, name)?;
             anyhow::Ok(all.iter().position(|candidate| candidate == run).unwrap_or_default())
         };
         let ends = place(&args.from).and_then(|from| Ok((from, place(&args.to)?)));
@@ -163,7 +164,11 @@ fn listed(found: &Changes, limit: usize) -> String {
     for rows in &found.new_rows {
         let _ = writeln!(text, "{} {}: {} new rows, by run {}", rows.org, rows.mart, rows.rows, rows.run);
     }
-    if !found.new_rows.is_empty() && !found.changes.is_empty() {
+    for rows in &found.missing_rows {
+        let _ = writeln!(text, "{} {}: without {} rows of run {}", rows.org, rows.mart, rows.rows, rows.run);
+    }
+    let has_rows = !found.new_rows.is_empty() || !found.missing_rows.is_empty();
+    if has_rows && !found.changes.is_empty() {
         text.push('\n');
     }
     let rows = found.changes.iter().take(limit).map(|change| {
@@ -183,7 +188,7 @@ fn listed(found: &Changes, limit: usize) -> String {
         ]
     });
     if found.changes.is_empty() {
-        text += if found.new_rows.is_empty() { "nothing changed\n" } else { "no published number moved\n" };
+        text += if has_rows { "no published number moved\n" } else { "nothing changed\n" };
         return text;
     }
     let heads = ["org", "mart", "period", "column", "old", "new", "difference", "run"];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use chrono::{Datelike as _, NaiveDate};
 use clap::Args;
 use rust_decimal::Decimal;
@@ -10,10 +10,9 @@ use serde::Serialize;
 
 use super::{Context, Exit, Failure, Outcome, output, select_orgs, tables};
 use crate::compute::MartColumn;
-use crate::config::{Config, Org};
 use crate::explain::{self, Ask, Differing, Explanation, Number, Tally, Term};
 use crate::jobs::{JOBS, Job, Periods};
-use crate::postgres::{Database, OrganizationRow};
+use crate::ledger;
 use crate::run::source_for;
 
 /// Show the staged rows that make a published number, and whether they do
@@ -77,7 +76,8 @@ pub fn execute(args: &ExplainArgs, context: &Context) -> Outcome {
             return Err(usage(format!("--period, --entry and --run are of one cell: write {mart}.COLUMN")));
         }
         let tally = context.with_database(&config, async |database| {
-            explain::tally(&config, database, number(&config, database, org).await?, job, org).await
+            let org_id = ledger::org_id(&mut *database.connection().await?, &org.slug).await?;
+            explain::tally(&config, database, org_id, job, org).await
         })?;
         return told(context, &tally, tally.differing.is_empty(), || tallied(&tally));
     };
@@ -85,20 +85,23 @@ pub fn execute(args: &ExplainArgs, context: &Context) -> Outcome {
         return Err(usage(format!("say which row of {mart} with --period: it has {}", grain(job))));
     };
     let period = self::period(job, period)?;
-    let (entry, run, limit) = (args.entry.clone(), args.run.clone(), args.limit);
-    let ask = Ask { job, column, org, period, entry, run, limit };
+    let mut ask = Ask { job, column, org, period, entry: args.entry.clone(), run: None, limit: args.limit };
     let explanation = context.with_database(&config, async |database| {
-        explain::explain(&config, database, number(&config, database, org).await?, &ask).await
+        let org_id = {
+            let mut connection = database.connection().await?;
+            if let Some(prefix) = &args.run {
+                let runs = ledger::runs(&mut connection).await?;
+                match ledger::run_called(&runs, prefix) {
+                    Ok((run, _)) => ask.run = Some(run.clone()),
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            ledger::org_id(&mut connection, &org.slug).await?
+        };
+        Ok(Ok(explain::explain(&config, database, org_id, &ask).await?))
     })?;
+    let explanation = explanation.map_err(Failure::Usage)?;
     told(context, &explanation, explanation.agrees(), || text(&explanation, args.entry.is_some()))
-}
-
-/// The number of an organisation in this database.
-async fn number(config: &Config, database: &Database, org: &Org) -> anyhow::Result<i32> {
-    let rows: Vec<_> = config.orgs.iter().map(OrganizationRow::from).collect();
-    let ids = database.sync_organizations(&rows).await?;
-    let at = config.orgs.iter().position(|candidate| candidate.slug == org.slug);
-    Ok(ids[at.context("an organisation without a row")?])
 }
 
 fn told(context: &Context, data: &impl Serialize, agrees: bool, text: impl FnOnce() -> String) -> Outcome {

@@ -71,11 +71,11 @@ fn describe(job: &Job) -> Value {
     })
 }
 
-fn connectors(job: &Job) -> String {
+pub(super) fn connectors(job: &Job) -> String {
     job.sources.iter().map(|source| source.connector.name()).collect::<Vec<_>>().join(", else ")
 }
 
-fn rows(job: &Job) -> String {
+pub(super) fn rows(job: &Job) -> String {
     match job.periods {
         Periods::Days { count: 1 } => "1 day".to_owned(),
         Periods::Days { count } => format!("{count} days"),

@@ -15,26 +15,33 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::postgres::Database;
 
+pub mod auth;
 pub mod changes;
 pub mod check;
 pub mod datasets;
 pub mod demo;
+pub mod dictionary;
 pub mod explain;
+pub mod init;
 pub mod jobs;
 pub mod logs;
 pub mod migrate;
 pub mod output;
+pub mod plan;
 pub mod postgres;
 pub mod progress;
 pub mod query;
+pub mod rekey;
 pub mod reparse;
 pub mod report;
 pub mod run;
 pub mod runs;
 pub mod sandbox;
+pub mod shell;
 pub mod show;
 pub mod sql;
 pub mod staging;
+pub mod status;
 pub mod tables;
 
 /// Fills the data marts every night: exactly, whole and explainably.
@@ -71,11 +78,16 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Demo(demo::DemoArgs),
+    Init(init::InitArgs),
     Run(run::RunArgs),
+    Plan(plan::PlanArgs),
+    Auth(auth::AuthArgs),
     Check(check::CheckArgs),
     Migrate(migrate::MigrateArgs),
     Jobs(jobs::JobsArgs),
+    Dictionary(dictionary::DictionaryArgs),
     Datasets(datasets::DatasetsArgs),
+    Status(status::StatusArgs),
     Runs(runs::RunsArgs),
     Show(show::ShowArgs),
     Explain(explain::ExplainArgs),
@@ -83,10 +95,13 @@ pub enum Command {
     Diff(changes::DiffArgs),
     Query(query::QueryArgs),
     Sql(sql::SqlArgs),
+    Rekey(rekey::RekeyArgs),
     Reparse(reparse::ReparseArgs),
     Staging(staging::StagingArgs),
     Sandbox(sandbox::SandboxArgs),
     Postgres(postgres::PostgresArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// What a verb is given besides its own arguments.
@@ -178,11 +193,16 @@ impl Command {
     fn execute(&self, context: &Context) -> Outcome {
         match self {
             Command::Demo(args) => demo::execute(args, context),
+            Command::Init(args) => init::execute(args, context),
             Command::Run(args) => run::execute(args, context),
+            Command::Plan(args) => plan::execute(args, context),
+            Command::Auth(args) => auth::execute(args, context),
             Command::Check(args) => check::execute(args, context),
             Command::Migrate(args) => migrate::execute(args, context),
             Command::Jobs(args) => jobs::execute(args, context),
+            Command::Dictionary(args) => dictionary::execute(args, context),
             Command::Datasets(args) => datasets::execute(args, context),
+            Command::Status(args) => status::execute(args, context),
             Command::Runs(args) => runs::execute(args, context),
             Command::Show(args) => show::execute(args, context),
             Command::Explain(args) => explain::execute(args, context),
@@ -190,10 +210,13 @@ impl Command {
             Command::Diff(args) => changes::diff(args, context),
             Command::Query(args) => query::execute(args, context),
             Command::Sql(args) => sql::execute(args, context),
+            Command::Rekey(args) => rekey::execute(args, context),
             Command::Reparse(args) => reparse::execute(args, context),
             Command::Staging(args) => staging::execute(args, context),
             Command::Sandbox(args) => sandbox::execute(args, context),
             Command::Postgres(args) => postgres::execute(args, context),
+            Command::Completions(args) => shell::completions(args),
+            Command::Man(args) => shell::man(args, context),
         }
     }
 }
@@ -368,6 +391,64 @@ mod tests {
             }
         }
         words
+    }
+
+    /// The pages of the book, and README.
+    fn pages() -> Vec<(String, String)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let pages = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+        let pages = pages.chain([root.join("README.md"), root.join("staging/README.md")]);
+        pages.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap())).collect()
+    }
+
+    /// Tests of nights run them too; this one sees that none is misspelt.
+    #[test]
+    fn every_command_of_the_book_is_understood() {
+        let mut seen = 0;
+        for (page, text) in pages() {
+            for line in text.lines() {
+                let Some(command) = line.strip_prefix("    marts ").or_else(|| line.strip_prefix("$ marts ")) else {
+                    continue;
+                };
+                let words = words(command);
+                if let Err(error) = Cli::try_parse_from(&words) {
+                    panic!("{page}: {words:?}: {error}");
+                }
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "only {seen}");
+    }
+
+    /// What is quoted between the `…` of a message stands somewhere in the program.
+    #[test]
+    fn every_message_of_the_book_is_one_of_the_programs() {
+        let mut sources = String::new();
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => sources += &std::fs::read_to_string(path).unwrap(),
+                }
+            }
+        }
+        // A line that ends with a backslash goes on behind the blanks of the next.
+        let lines: Vec<_> =
+            sources.split("\\\n").enumerate().map(|(at, part)| if at > 0 { part.trim_start() } else { part }).collect();
+        let sources = lines.concat();
+        let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/messages.md"));
+        let quoted = page.lines().filter_map(|line| line.strip_prefix("- `")?.strip_suffix("`\\"));
+        let mut seen = 0;
+        for message in quoted {
+            for part in message.split('…').map(|part| part.trim_matches(['`', ' ', ':', ';', ','])) {
+                assert!(sources.contains(part), "nothing says {part:?}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 15, "only {seen}");
     }
 
     #[test]

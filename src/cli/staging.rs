@@ -260,7 +260,7 @@ fn clean(which: &Which, keep: u32, dry_run: bool, context: &Context, config: &Co
 }
 
 /// `12.3 MiB`, rounded down; exact where it is less than a KiB.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

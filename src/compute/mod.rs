@@ -19,10 +19,11 @@ use crate::config::{Config, Limits, Org};
 use crate::jobs::{Job, Source};
 use crate::run::Plan;
 
+pub use prelude::Fingerprint;
 pub(crate) use prelude::{literal, path_text, pattern};
 pub use pulls::Pulls;
 pub use query::{Answer, cell, check_select, query};
-pub use schema::{BOOKKEEPING, MartColumn, MartKind, mart_columns, mart_schema};
+pub use schema::{BOOKKEEPING, MartColumn, MartKind, mart_columns, mart_comment, mart_schema};
 
 /// What a computation is made of.
 #[derive(Debug, Clone, Copy)]

@@ -6,12 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use chrono::{Days, NaiveDate};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::Inputs;
 use super::pulls::known;
 use crate::config::{AccountRange, Ledger, Rental};
 use crate::datasets::{Dataset, Grain};
-use crate::jobs::{REDUCTIONS, SHARED, Shared, Source};
+use crate::jobs::{REDUCTIONS, Reduction, SHARED, Shared, Source};
 use crate::staging::Landed;
 
 /// From when on the audit warns: columns of `settings`.
@@ -59,8 +61,7 @@ fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -
     for read in inputs.plan.source.reads {
         writeln!(sql, "{};\n", view(known(read.dataset)?, &files(read.dataset)?, &[]))?;
     }
-    let reads: Vec<_> = inputs.plan.source.reads.iter().map(|read| read.dataset).collect();
-    for reduction in REDUCTIONS.iter().filter(|reduction| reduction.reads.iter().all(|name| reads.contains(name))) {
+    for reduction in reductions(inputs.plan.source) {
         // A table, not a view: the mart reads it several times, and the audit again.
         writeln!(sql, "create or replace table {} as\n{};\n", reduction.name, reduction.sql.trim_end())?;
     }
@@ -74,6 +75,38 @@ fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -
         write!(sql, "\ncreate or replace view {} as\n{};\n", shared.name, shared.sql.trim_end())?;
     }
     Ok(sql)
+}
+
+/// What a mart's figures depend on besides its pulls, told apart by checksums.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Of what the SQL reads of the organisation's settings.
+    pub settings: String,
+    /// Of the SQL that computes the mart.
+    pub rules: String,
+}
+
+impl Fingerprint {
+    /// The same for every night as long as neither settings nor rules change.
+    pub fn of(inputs: &Inputs<'_>) -> Self {
+        // The day reported is no setting: it changes every night.
+        let inputs = Inputs { as_of: NaiveDate::default(), ..*inputs };
+        let source = inputs.plan.source;
+        let sum = |texts: &[&str]| hex::encode(Sha256::digest(texts.join("\0")));
+        let reduced = reductions(source).map(|reduction| reduction.sql);
+        let rules: Vec<_> =
+            [MACROS, source.sql].into_iter().chain(reduced).chain(shared(source).map(|it| it.sql)).collect();
+        Fingerprint {
+            settings: sum(&[&settings(&inputs), &ledger(&inputs), inputs.org.timezone.name()]),
+            rules: sum(&rules),
+        }
+    }
+}
+
+/// The reductions whose datasets a source reads.
+fn reductions(source: &Source) -> impl Iterator<Item = &'static Reduction> {
+    let is_read = move |dataset: &&str| source.reads.iter().any(|read| read.dataset == *dataset);
+    REDUCTIONS.iter().filter(move |reduction| reduction.reads.iter().all(is_read))
 }
 
 /// The shared relations whose datasets a source reads.

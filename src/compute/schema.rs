@@ -66,9 +66,28 @@ impl fmt::Display for MartKind {
     }
 }
 
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// What the catalog says of a mart, or of one of its columns.
+///
+/// # Errors
+/// A mart or column that no migration comments on.
+pub fn mart_comment(mart: &str, column: Option<&str>) -> Result<String> {
+    let of = match column {
+        Some(column) => format!("comment on column {mart}.{column} is '"),
+        None => format!("comment on table {mart} is '"),
+    };
+    // The last one holds: a later migration may say it better.
+    let found = MIGRATIONS
+        .iter()
+        .flat_map(|migration| migration.sql.as_str().lines())
+        .filter_map(|line| line.strip_prefix(&of));
+    let text = found.last().and_then(|text| text.trim_end().strip_suffix("';"));
+    Ok(text.with_context(|| format!("no migration says {of}"))?.replace("''", "'"))
+}
+
 /// The columns of a mart that its SQL must return, in order: all but [`BOOKKEEPING`].
 pub fn mart_columns(mart: &str) -> Result<Vec<MartColumn>> {
-    static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
     MIGRATIONS
         .iter()
         .find_map(|migration| create_table(migration.sql.as_str(), mart))

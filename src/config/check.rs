@@ -187,7 +187,8 @@ fn quickbooks(written: wire::QuickBooks, base: &Path) -> Checked<QuickBooks> {
         realm_id: matching(written.realm_id, |letter| letter.is_ascii_digit(), "a realm id is made of digits")?,
         client_id: secret(written.client_id, base),
         client_secret: secret(written.client_secret, base),
-        refresh_token: secret(written.refresh_token, base),
+        authorize_url: url(written.authorize_url, "https://appcenter.intuit.com/connect/oauth2")?,
+        refresh_token: written.refresh_token.map(|token| secret(token, base)),
         basis: match written.basis.unwrap_or(wire::Basis::Accrual) {
             wire::Basis::Accrual => Basis::Accrual,
             wire::Basis::Cash => Basis::Cash,
@@ -300,6 +301,7 @@ fn bigquery(written: wire::BigQuery, base: &Path) -> Checked<BigQuery> {
         base_url: url(written.base_url, "https://bigquery.googleapis.com/bigquery/v2")?,
         token_url: url(written.token_url, "https://oauth2.googleapis.com/token")?,
         max_billed_mib: at_least(written.max_billed_mib, 10, 102_400)?,
+        query_timeout_secs: at_least(written.query_timeout_secs, 1, 3600)?,
         monthly_days,
     })
 }

@@ -282,8 +282,11 @@ pub struct QuickBooks {
     pub realm_id: String,
     pub client_id: SecretRef,
     pub client_secret: SecretRef,
-    /// The refresh token of the first consent. Only the seed: the rotated ones live in `oauth_tokens`.
-    pub refresh_token: SecretRef,
+    /// Where a person gives consent, `https://appcenter.intuit.com/connect/oauth2`
+    pub authorize_url: String,
+    /// A refresh token from elsewhere, where consent was not given by `marts auth`. Only the seed: the rotated ones live in
+    /// `oauth_tokens`.
+    pub refresh_token: Option<SecretRef>,
     pub basis: Basis,
 }
 
@@ -362,6 +365,8 @@ pub struct BigQuery {
     pub token_url: String,
     /// No query may bill more than so many MiB.
     pub max_billed_mib: u64,
+    /// Seconds that a query may run before it is given up.
+    pub query_timeout_secs: u64,
     /// The days over which a monthly active user is counted: 30, or 28.
     pub monthly_days: u16,
 }

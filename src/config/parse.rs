@@ -24,8 +24,7 @@ impl Config {
         let text = match std::fs::read_to_string(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(anyhow!(
-                    "there is no configuration at {}: copy marts.example.toml there and edit it, or name another file \
-                     with --config",
+                    "there is no configuration at {}: `marts init` writes one, and --config names another file",
                     path.display()
                 ));
             }

@@ -160,7 +160,8 @@ pub(super) struct QuickBooks {
     pub realm_id: Text,
     pub client_id: Secret,
     pub client_secret: Secret,
-    pub refresh_token: Secret,
+    pub authorize_url: Option<Text>,
+    pub refresh_token: Option<Secret>,
     pub basis: Option<Basis>,
 }
 
@@ -205,6 +206,7 @@ pub(super) struct BigQuery {
     pub base_url: Option<Text>,
     pub token_url: Option<Text>,
     pub max_billed_mib: Option<Spanned<u64>>,
+    pub query_timeout_secs: Option<Spanned<u64>>,
     pub monthly_days: Option<Spanned<u16>>,
 }
 

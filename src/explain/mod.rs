@@ -5,6 +5,7 @@
 
 mod published;
 mod staged;
+mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ use crate::run::{Plan, Window, plan};
 use crate::staging::Staging;
 
 pub use staged::{Place, Row};
+pub use tally::{Differing, Tally, tally};
 
 /// A cell of a mart.
 #[derive(Debug)]
@@ -132,6 +134,9 @@ pub async fn explain(config: &Config, database: &Database, org_id: i32, ask: &As
         })?
     };
     if let Some(entry) = &ask.entry {
+        let is_list = numbers.iter().any(|number| number.entry.is_some());
+        ensure!(is_list || numbers.is_empty(), "{} is one number and has no entries", ask.column.name);
+        ensure!(!numbers.is_empty(), "{} has no numbers in this row", ask.column.name);
         let known: Vec<_> = numbers.iter().filter_map(|number| number.entry.clone()).collect();
         numbers.retain(|number| number.entry.as_ref() == Some(entry));
         ensure!(!numbers.is_empty(), "{} has no number \"{entry}\"; it has {}", ask.column.name, known.join(", "));
@@ -146,75 +151,6 @@ pub async fn explain(config: &Config, database: &Database, org_id: i32, ask: &As
         run_at: row.run.started_at,
         rule,
         numbers,
-    })
-}
-
-/// Every number of the rows that the newest run of a mart published, held against the rows behind it.
-#[derive(Debug, Serialize)]
-pub struct Tally {
-    pub mart: &'static str,
-    pub org: String,
-    pub run: String,
-    /// Rows of the mart.
-    pub rows: usize,
-    /// Numbers in them.
-    pub numbers: usize,
-    /// Staged rows that bring something to a number, counted for each number.
-    pub parts: u64,
-    pub differing: Vec<Differing>,
-}
-
-/// A number that its rows do not make.
-#[derive(Debug, Serialize)]
-pub struct Differing {
-    pub column: String,
-    pub period: NaiveDate,
-    pub number: Number,
-}
-
-/// Explains a whole mart of an organisation, as far as its newest run restated it.
-///
-/// # Errors
-/// A mart without rows, and pulls that are gone or altered since.
-pub async fn tally(config: &Config, database: &Database, org_id: i32, job: &'static Job, org: &Org) -> Result<Tally> {
-    let columns = explained_columns(job)?;
-    let (run, rows) = {
-        let mut connection = database.connection().await?;
-        published::newest(&mut connection, org_id, job, org, &columns).await?
-    };
-    let ends = rows.first().zip(rows.last()).map(|(first, last)| (first.period, last.period));
-    let ends = ends.with_context(|| format!("run {} published no row of {}", run.run_id, job.mart))?;
-    let opened = Opened::new(config, job, source(job, &rows[0].source_system)?, org, &run, ends)?;
-    let mut terms = tokio::task::block_in_place(|| -> Result<_> {
-        let compute = Compute::open(&opened.inputs(config))?;
-        compute.explain(None)?;
-        terms(&compute)
-    })?;
-    let (mut count, mut parts, mut differing) = (0, 0, Vec::new());
-    for row in &rows {
-        for (column, value) in columns.iter().zip(&row.values) {
-            let published = published::numbers(column, value.as_deref())?;
-            let numbers = match of_the_period(&column.name, row.period) {
-                Some(value) => vec![from_the_period(&published, value)],
-                None => {
-                    let terms = terms.remove(&(row.period, column.name.clone())).unwrap_or_default();
-                    numbers(column, &published, terms)
-                }
-            };
-            count += numbers.len();
-            parts += numbers.iter().flat_map(|number| &number.terms).map(|term| term.count).sum::<u64>();
-            let wrong = numbers.into_iter().filter(|number| !number.agrees);
-            differing.extend(wrong.map(|number| Differing { column: column.name.clone(), period: row.period, number }));
-        }
-    }
-    Ok(Tally {
-        mart: job.mart,
-        org: org.slug.clone(),
-        run: run.run_id,
-        rows: rows.len(),
-        numbers: count,
-        parts,
-        differing,
     })
 }
 
@@ -404,22 +340,28 @@ fn computed(terms: &[Term]) -> Option<Decimal> {
     (!terms.is_empty()).then(|| total("sum") + total("distinct"))
 }
 
-/// Whether a published number is what its parts make, rounded half away from zero to the places it has.
+/// Places behind the point to which a column's numbers are rounded, half away from zero. Amounts in a JSON document have two;
+/// its counts are whole, and rounding leaves them as they are.
+fn places(kind: MartKind) -> u32 {
+    match kind {
+        MartKind::Numeric { scale, .. } => scale.unsigned_abs().into(),
+        MartKind::Json => 2,
+        MartKind::Integer | MartKind::Date | MartKind::Text => 0,
+    }
+}
+
+/// Whether a published number is what its parts make, rounded as the column is: not as the number is written, which somebody
+/// may have shortened.
 fn agrees(published: Option<Decimal>, computed: Option<Decimal>, terms: &[Term], kind: MartKind) -> bool {
+    let rounded = |number: Decimal| number.round_dp_with_strategy(places(kind), RoundingStrategy::MidpointAwayFromZero);
     match (published, computed) {
-        (Some(published), computed) => {
-            let computed = computed.unwrap_or_default();
-            computed.round_dp_with_strategy(published.scale(), RoundingStrategy::MidpointAwayFromZero) == published
-        }
+        (Some(published), computed) => rounded(computed.unwrap_or_default()) == published,
         // Unknown: nothing contributes, there is nothing to divide by, or the column cannot hold it.
         (None, None) => terms.iter().all(|term| term.how != "sum" && term.how != "distinct"),
         (None, Some(computed)) => match kind {
             MartKind::Numeric { precision, scale } => {
                 let whole_digits = u32::from(precision).saturating_sub(u32::from(scale.unsigned_abs()));
-                computed
-                    .round_dp_with_strategy(scale.unsigned_abs().into(), RoundingStrategy::MidpointAwayFromZero)
-                    .abs()
-                    >= Decimal::from(10_i64.pow(whole_digits.min(18)))
+                rounded(computed).abs() >= Decimal::from(10_i64.pow(whole_digits.min(18)))
             }
             _ => false,
         },

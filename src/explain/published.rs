@@ -26,23 +26,50 @@ pub(super) struct Published {
     pub run: Run,
 }
 
-/// Reads the row of the cell, and finds its run: the newest that restated the period and published it.
+/// Finds the run that gave the cell, the newest that restated the period and published it or the one asked for, and reads
+/// the value that it gave: where a later run changed the cell, what stood there before.
 pub(super) async fn row(connection: &mut PgConnection, org_id: i32, ask: &Ask<'_>) -> Result<Published> {
     let context = || format!("reading {}", ask.job.mart);
     let (mart, column, period) = (ask.job.mart, &ask.column.name, ask.period);
-    let key = match ask.job.key {
-        ["year", "month"] => format!("year = {} and month = {}", period.year(), period.month()),
-        [day] => format!("{day} = date '{period}'"),
+    let (key, recorded) = match ask.job.key {
+        ["year", "month"] => {
+            let (year, month) = (period.year(), period.month());
+            let recorded = format!("jsonb_build_object('year', {year}, 'month', {month})");
+            (format!("year = {year} and month = {month}"), recorded)
+        }
+        [day] => (format!("{day} = date '{period}'"), format!("jsonb_build_object('{day}', date '{period}')")),
         _ => bail!("{mart} has a key that names no period"),
     };
+    let runs = ledger::restated(connection, org_id, mart, period).await?;
+    let named = |run: &Run| ask.run.as_ref().is_none_or(|name| run.run_id == *name);
+    let run = runs.into_iter().find(|run| named(run) && !is_held(run, period));
+    // Runs of a mart follow each other, so what was recorded after this one ended is a later one's.
+    let ended = run.as_ref().filter(|_| ask.run.is_some()).and_then(|run| run.finished_at);
+    let later = |column: &str| {
+        format!(
+            "left join lateral (
+                select id, old_value from etl_changes
+                where mart = '{mart}' and column_name = '{column}' and key = {recorded} and changed_at > $1
+                order by id limit 1
+            ) as later_{column} on true"
+        )
+    };
+    let then = |column: &str| {
+        format!("case when later_{column}.id is null then {mart}.{column}::text else later_{column}.old_value end")
+    };
     let sql = format!(
-        "select {column}::text as value, source_system,
+        "select {} as value, {} as source_system,
             (select col_description(attrelid, attnum) from pg_attribute
                 where attrelid = '{mart}'::regclass and attname = '{column}') as comment
-        from {mart} where {key}"
+        from {mart} {} {} where {key}",
+        then(column),
+        then("source_system"),
+        later(column),
+        later("source_system"),
     );
     let mut transaction = as_reader(connection, org_id).await?;
-    let row = query(AssertSqlSafe(sql)).fetch_optional(&mut *transaction).await.one_line().with_context(context)?;
+    let row = query(AssertSqlSafe(sql)).bind(ended).fetch_optional(&mut *transaction).await;
+    let row = row.one_line().with_context(context)?;
     drop(transaction);
     let Some(row) = row else {
         bail!(
@@ -50,12 +77,10 @@ pub(super) async fn row(connection: &mut PgConnection, org_id: i32, ask: &Ask<'_
             ask.org.slug
         );
     };
-    let runs = ledger::restated(connection, org_id, mart, period).await?;
-    let named = |run: &Run| ask.run.as_ref().is_none_or(|prefix| run.run_id.starts_with(prefix));
-    let Some(run) = runs.into_iter().find(|run| named(run) && !is_held(run, period)) else {
+    let Some(run) = run else {
         match &ask.run {
             Some(run) => {
-                bail!("no run {run} published {mart} of {} for {period}; `marts runs` lists them", ask.org.slug)
+                bail!("run {run} did not publish {mart} of {} for {period}; `marts runs` lists them", ask.org.slug)
             }
             None => bail!("no run in the ledger published {mart} of {} for {period}", ask.org.slug),
         }

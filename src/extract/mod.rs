@@ -78,3 +78,22 @@ pub async fn land(
         }
     }
 }
+
+/// Proves that a connector can be reached, admits us, and lets us read what pulls need, with the cheapest question of each
+/// kind and without landing anything. Says in one line what was read.
+///
+/// # Errors
+/// The first question that was refused, in the source's own words where it has any.
+pub async fn check(context: &Context<'_>, tokens: &dyn TokenStore, connector: Connector) -> Result<String> {
+    let missing = || format!("{} has no [org.{}]", context.org.slug, connector.name());
+    match connector {
+        Connector::Softbase | Connector::SoftbaseLedger => {
+            softbase::check(context.org.softbase.as_ref().with_context(missing)?, connector).await
+        }
+        Connector::QuickBooks => quickbooks::check(context, tokens).await,
+        Connector::HubSpot => hubspot::check(context).await,
+        Connector::Zoom => zoom::check(context).await,
+        Connector::Cases => cases::check(context.org.cases.as_ref().with_context(missing)?).await,
+        Connector::BigQuery => bigquery::check(context, context.org.bigquery.as_ref().with_context(missing)?).await,
+    }
+}

@@ -54,20 +54,15 @@ pub async fn pull(
     Ok(landed)
 }
 
-/// Proves that the server can be reached, that it admits the login, and that the login may read what pulls need.
-/// Says so in one line.
+/// Proves that the server can be reached, that it admits the login, and that the login may read what the pulls of a connector
+/// need. Says so in one line.
 ///
 /// # Errors
 /// The first of these that does not hold. Nothing is tried twice: a person is waiting.
-pub async fn check(settings: &Softbase) -> Result<String> {
+pub async fn check(settings: &Softbase, connector: Connector) -> Result<String> {
     let mut server = Server::once(&settings.server);
     let mut views = Vec::new();
-    let wanted = |dataset: &&&Dataset| match dataset.connector {
-        Connector::Softbase => true,
-        Connector::SoftbaseLedger => settings.ledger.is_some(),
-        _ => false,
-    };
-    for dataset in DATASETS.iter().filter(wanted) {
+    for dataset in DATASETS.iter().filter(|dataset| dataset.connector == connector) {
         let plan = Plan::read(&mut server, &settings.schema, dataset).await?;
         // The catalog shows more than may be read. Nothing is NULL and is not, so this asks for the right and for no row.
         let column = plan.select.order.first().context("a dataset without columns")?;

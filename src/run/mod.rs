@@ -4,6 +4,7 @@
 //! transaction. A job that fails leaves its mart, its `updated_at` and the winners in staging as they were.
 //! Organisations do not depend on each other: one that fails, fails alone.
 
+mod forecast;
 mod plan;
 mod report;
 
@@ -18,7 +19,7 @@ use tracing::Instrument as _;
 
 use crate::audit::{self, Held};
 use crate::clock::Clock;
-use crate::compute::{Compute, Inputs, Pulls};
+use crate::compute::{Compute, Fingerprint, Inputs, Pulls};
 use crate::config::{Config, Org, Publish};
 use crate::datasets::dataset;
 use crate::extract;
@@ -29,6 +30,7 @@ use crate::postgres::{Database, Locked, OrganizationRow};
 use crate::publish::{self, MartRows, Organization};
 use crate::staging::{Landed, Manifest, Staging};
 
+pub use forecast::{Forecast, ForecastPull, forecast};
 pub use plan::{Plan, Wanted, Window, plan, source_for};
 pub use report::{Event, Finding, MartReport, RunReport, Status};
 
@@ -193,6 +195,9 @@ impl Night<'_> {
             };
             if let Some(reason) = stopped.as_ref() {
                 work.report.skip(reason.clone());
+                if let Err(error) = self.begin(row, window.as_of, None, &mut work).await {
+                    tracing::error!(job = job.name, org = org.slug, "the run ledger could not be written: {error:#}");
+                }
                 prepared.push(work);
                 continue;
             }
@@ -201,7 +206,7 @@ impl Night<'_> {
                 work.report.fail(&error);
             }
             if self.request.fail_fast && !work.report.status.is_good() {
-                *stopped = Some(format!("not begun, because {} (--fail-fast)", what_went_wrong(&work.report)));
+                *stopped = Some(reason(&work.report));
             }
             prepared.push(work);
         }
@@ -209,6 +214,10 @@ impl Night<'_> {
             withhold(&mut prepared);
         }
         self.publish(row, &mut prepared).await;
+        if self.request.fail_fast && stopped.is_none() {
+            *stopped =
+                prepared.iter().find(|work| work.report.status == Status::Failed).map(|work| reason(&work.report));
+        }
         if !self.request.dry_run {
             for Prepared { job, .. } in &prepared {
                 if let Err(error) = self.database.unlock(job.mart, row.id).await {
@@ -239,10 +248,8 @@ impl Night<'_> {
             }
             let mut connection = self.database.connection().await?;
             ledger::sweep(&mut connection, row.id, &self.run).await?;
-            let (job, mart) = (job.name, job.mart);
-            let started = Started { run: &self.run, org_id: row.id, job, mart, as_of: window.as_of, periods };
-            ledger::start(&mut connection, &started).await?;
-            work.is_recorded = true;
+            drop(connection);
+            self.begin(row, window.as_of, periods, work).await?;
         }
         ensure!(periods.is_some(), "no day to report: all are before data_start_date or in excluded_months");
         let report = &mut work.report;
@@ -300,6 +307,7 @@ impl Night<'_> {
                     "rows": manifest.rows, "files": manifest.files,
                 })
             }).collect::<Vec<_>>(),
+            "fingerprint": Fingerprint::of(&inputs),
             "as_of_pull": self.request.as_of_pull,
             "findings": report.findings,
             "landing_ms": landing.as_millis() as u64,
@@ -310,6 +318,24 @@ impl Night<'_> {
             let source_system = source.source_system;
             work.rows = Some(MartRows { mart: job.mart, key: job.key, source_system, batches, finished });
         }
+        Ok(())
+    }
+
+    /// Writes to the run ledger that a mart is under way.
+    async fn begin(
+        &self,
+        row: &Organization,
+        as_of: NaiveDate,
+        periods: Option<(NaiveDate, NaiveDate)>,
+        work: &mut Prepared,
+    ) -> Result<()> {
+        if self.request.dry_run {
+            return Ok(());
+        }
+        let (job, mart) = (work.job.name, work.job.mart);
+        let mut connection = self.database.connection().await?;
+        ledger::start(&mut connection, &Started { run: &self.run, org_id: row.id, job, mart, as_of, periods }).await?;
+        work.is_recorded = true;
         Ok(())
     }
 
@@ -431,6 +457,11 @@ fn withhold(prepared: &mut [Prepared]) {
             _ => work.report.skip(reason),
         }
     }
+}
+
+/// Why nothing more is begun.
+fn reason(report: &MartReport) -> String {
+    format!("not begun, because {} (--fail-fast)", what_went_wrong(report))
 }
 
 /// `etl_rental_fleet/bennett failed`

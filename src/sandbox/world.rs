@@ -33,7 +33,8 @@ pub const DEALER_SCHEMA: &str = "ben002";
 pub const SECOND_DEALER_SCHEMA: &str = "ind004";
 const DATABASE: &str = "evo";
 const LOGIN: &str = "marts_reader";
-const REALM: &str = "9130350000000001";
+/// The company of the services organisation in QuickBooks.
+pub const REALM: &str = "9130350000000001";
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -250,6 +251,7 @@ client_secret = "file:secrets/quickbooks-client-secret"
 refresh_token = "file:secrets/quickbooks-refresh-token"
 base_url = "{base_url}"
 token_url = "{token_url}"
+authorize_url = "{authorize_url}"
 
 [org.hubspot]
 access_token = "file:secrets/hubspot-access-token"
@@ -277,6 +279,7 @@ token_url = "{bigquery_token_url}"
             server = dealers::server_config(port),
             base_url = self.quickbooks.url(),
             token_url = self.quickbooks.token_url(),
+            authorize_url = self.quickbooks.authorize_url(),
             hubspot_url = self.hubspot.url(),
             cases = cases::config(&self.cases),
             zoom_url = self.zoom.base_url(),

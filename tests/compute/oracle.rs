@@ -42,7 +42,8 @@ async fn check(seed: u64, change: impl FnOnce(&mut QuickBooksOptions)) {
         realm_id: "123".into(),
         client_id: secret("id", "sandbox-client"),
         client_secret: secret("secret", "sandbox-secret"),
-        refresh_token: secret("refresh", "seed-token"),
+        authorize_url: String::new(),
+        refresh_token: Some(secret("refresh", "seed-token")),
         basis: Basis::Accrual,
     });
     let mut scene = Scene::new("etl_quickbooks_financial", vital, "2024-01-01", "2025-02-20");

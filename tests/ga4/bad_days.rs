@@ -62,10 +62,11 @@ async fn refusals_end_at_once_with_what_bigquery_says() {
 
 #[tokio::test]
 async fn a_query_that_never_ends_is_left_and_its_job_named() {
-    let bench = Bench::start(|options| options.polls = u32::MAX).await;
+    let mut bench = Bench::start(|options| options.polls = u32::MAX).await;
+    bench.config.orgs[0].bigquery.as_mut().unwrap().query_timeout_secs = 1;
     let line = bench.refusal().await;
     assert!(line.starts_with("pulling ga4_events"), "{line}");
-    assert!(line.contains("the query is still running after 180 questions; its job is "), "{line}");
+    assert!(line.contains("the query is still running after 1 s (query_timeout_secs); its job is "), "{line}");
 }
 
 #[tokio::test]

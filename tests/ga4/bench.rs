@@ -46,6 +46,7 @@ pub fn settings(server: &BigQueryServer, credentials: SecretRef) -> BigQuery {
         base_url: server.url(),
         token_url: server.token_url(),
         max_billed_mib: 1024,
+        query_timeout_secs: 60,
         monthly_days: 30,
     }
 }

@@ -20,6 +20,7 @@ pub fn org() -> Org {
         base_url: "http://localhost".into(),
         token_url: "http://localhost".into(),
         max_billed_mib: 10,
+        query_timeout_secs: 60,
         monthly_days: 30,
     };
     Org { bigquery: Some(bigquery), softbase: None, ..crate::compute::support::org() }

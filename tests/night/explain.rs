@@ -10,6 +10,7 @@ use marts::run::source_for;
 use marts::sandbox::world::WorldOptions;
 use rust_decimal::Decimal;
 
+use super::changes::{newest_run, restate, serve};
 use super::stage::{Stage, as_of, day};
 
 /// Every numeric and JSON cell of every published row of the three organisations.
@@ -96,6 +97,18 @@ async fn a_cell_is_explained_in_words_and_rows_and_a_tampered_one_is_noticed() {
     let (said, _) = stage.ends(&[&deals[..], &["--entry", &entry, "--limit", "2"]].concat(), 0);
     assert!(said.contains("hubspot_deals/org=vital/period=2026-01-20/pull="), "{said}");
 
+    // Somebody cuts the cents off an amount in the document: rounded as it is now written, its rows would make it.
+    let found: serde_json::Value = serde_json::from_str(&stage.ends(&[&["--json"], &deals[..]].concat(), 0).0).unwrap();
+    let amount = |number: &serde_json::Value| number["published"].as_str().unwrap().parse::<Decimal>().unwrap();
+    let has_cents = |number: &&serde_json::Value| !amount(number).fract().is_zero();
+    let number = found["numbers"].as_array().unwrap().iter().find(has_cents).expect("an amount with cents");
+    let (entry, short) = (number["entry"].as_str().unwrap(), amount(number).round());
+    let path = entry.replace(" / ", ",");
+    let cut = format!("update mart_crm_deals set deals_by_stage = jsonb_set(deals_by_stage, '{{{path}}}', '{short}')");
+    stage.ends(&["postgres", &cut], 0);
+    let (said, _) = stage.ends(&[&deals[..], &["--entry", entry]].concat(), 1);
+    assert!(said.contains("DIFFERS from what is published"), "{said}");
+
     // Somebody changes a published cell: its rows do not make it.
     stage.ends(
         &[
@@ -118,6 +131,53 @@ async fn a_cell_is_explained_in_words_and_rows_and_a_tampered_one_is_noticed() {
     std::fs::write(&file, bytes).unwrap();
     let (_, error) = stage.ends(&sales, 1);
     assert!(error.contains("is not what was written") && error.contains("rows-0000.parquet"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+/// Each figure that a day ever had is explained by the rows that it was made of then.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_figure_is_explained_from_its_own_pulls() {
+    let stage = Stage::start().await;
+    stage.night(&["etl_sales_daily"], 0);
+    let first = newest_run(&stage);
+    let cell = ["explain", "mart_sales_daily.total_revenue", "--org", "bennett", "--period", "2026-01-12"];
+    let before = stage.value("select total_revenue from mart_sales_daily where sales_date = '2026-01-12'");
+    serve(&stage, |register| {
+        restate(register);
+    });
+    stage.night(&["etl_sales_daily"], 0);
+    let second = newest_run(&stage);
+    let after = stage.value("select total_revenue from mart_sales_daily where sales_date = '2026-01-12'");
+    assert_ne!(before, after);
+    for (arguments, value, run) in
+        [(&[][..], &after, &second), (&["--run", &second], &after, &second), (&["--run", &first], &before, &first)]
+    {
+        let (said, _) = stage.ends(&[&cell[..], arguments].concat(), 0);
+        assert!(said.contains(&format!("published  {value}\nrun        {run} of ")), "{said}");
+        assert!(said.trim_end().ends_with("equals what is published"), "{said}");
+    }
+    for (run, code, said) in [
+        ("2", 2, "2 runs begin with 2; name one of them"),
+        ("1999", 2, "there is no run 1999; `marts runs` lists them"),
+    ] {
+        let (_, error) = stage.ends(&[&cell[..], &["--run", run]].concat(), code);
+        assert!(error.contains(said), "{error}");
+    }
+    let (_, error) = stage.ends(&[&cell[..], &["--entry", "x"]].concat(), 1);
+    assert!(error.contains("total_revenue is one number and has no entries"), "{error}");
+
+    // The pulls of the first night are gone: its figure cannot be explained any more, the second's can.
+    let pulls: BTreeSet<_> = stage
+        .staged()
+        .iter()
+        .filter(|path| path.to_string_lossy().contains("softbase_invoices/org=bennett/period=2026-01"))
+        .map(|path| path.parent().unwrap().to_owned())
+        .collect();
+    assert_eq!(pulls.len(), 2, "{pulls:?}");
+    std::fs::remove_dir_all(pulls.first().unwrap()).unwrap();
+    stage.ends(&cell, 0);
+    let (_, error) = stage.ends(&[&cell[..], &["--run", &first]].concat(), 1);
+    assert!(error.contains("softbase_invoices") && error.contains("2026-01"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
 }
 

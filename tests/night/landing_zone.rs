@@ -172,10 +172,10 @@ async fn pulls_go_only_when_nothing_rests_on_them() {
     let [old, new] = [&first, &second].map(|files| files.len());
     assert!(new > old);
     let run = "update etl_runs set first_period = first_period - 1 where job = 'etl_sales_daily' and run_id =
-        (select min(run_id) from etl_runs)";
+        (select run_id from etl_runs order by started_at limit 1)";
     stage.ends(&["postgres", run], 0);
     // And so does a night whose rows are held.
-    let run = "update etl_runs set status = 'held' where job = 'etl_case_metrics' and run_id = (select max(run_id) from etl_runs)";
+    let run = "update etl_runs set status = 'held' where job = 'etl_case_metrics' and run_id = (select run_id from etl_runs order by started_at desc limit 1)";
     stage.ends(&["postgres", run], 0);
     let (dry, _) = stage.ends(&[&gc[..], &["--dry-run"]].concat(), 0);
     assert!(dry.contains("would go"), "{dry}");

@@ -79,7 +79,8 @@ impl Bench {
             realm_id: REALM.into(),
             client_id: secret("client_id", "sandbox-client"),
             client_secret: secret("client_secret", "sandbox-secret"),
-            refresh_token: secret("refresh_token", SEED),
+            authorize_url: server.authorize_url(),
+            refresh_token: Some(secret("refresh_token", SEED)),
             basis: Basis::Accrual,
         };
         let token_key = Some(secret("token_key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="));

@@ -175,7 +175,9 @@ async fn when_nothing_is_accepted_a_person_has_to_reconnect() {
     bench.server.revoke(REALM);
     let line = bench.refusal(&[PROFIT_AND_LOSS], &["2025-12"]).await;
     assert!(
-        line.contains("vital/quickbooks: the configured refresh_token is dead: a person has to reconnect"),
+        line.contains(
+            "vital/quickbooks: the configured refresh_token is dead (invalid_grant): a person has to give consent again"
+        ),
         "{line}"
     );
     assert_eq!(bench.refreshes(), 1, "a refusal is not repeated");

@@ -45,6 +45,26 @@ pub async fn pull(
     Ok(landed)
 }
 
+/// Proves that the key is accepted, that the dataset's tables are listed and that a query over the newest of them may be
+/// asked, by a dry run, which costs nothing. Says so in one line.
+///
+/// # Errors
+/// The first of these that does not hold, in BigQuery's own words.
+pub async fn check(context: &Context<'_>, settings: &BigQuery) -> Result<String> {
+    let limits = &context.config.limits;
+    let wire = Wire::new(settings, limits, HttpClient::new(limits, context.clock.clone())?)?;
+    let days = wire.days().await.context("listing the tables")?;
+    let newest = days.last().with_context(|| {
+        format!("{} has no daily table of events: is the daily export switched on?", settings.dataset)
+    })?;
+    let bytes = wire.estimate(&query::sql(settings, *newest)).await?;
+    Ok(format!(
+        "{}: {} daily tables, the newest of {newest}, which takes {bytes} bytes to read",
+        settings.dataset,
+        days.len()
+    ))
+}
+
 fn pull_saved(
     context: &Context<'_>,
     saved: &Saved,

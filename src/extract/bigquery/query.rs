@@ -100,6 +100,7 @@ mod tests {
             base_url: String::new(),
             token_url: String::new(),
             max_billed_mib,
+            query_timeout_secs: 60,
             monthly_days: 30,
         }
     }

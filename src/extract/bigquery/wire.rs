@@ -3,7 +3,7 @@
 //! `gcp-bigquery-client` writes the requests and reads the answers; our own client carries them (DECISIONS.md says why).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use chrono::NaiveDate;
@@ -30,8 +30,6 @@ const PAGE_TABLES: &str = "1000";
 const MOST_PAGES: usize = 100_000;
 /// How long the server may hold a request back before it says that a query still runs.
 const SERVER_WAIT: Duration = Duration::from_secs(20);
-/// How often a running query is asked after, some twenty seconds apart.
-const MOST_POLLS: u32 = 180;
 
 /// A connection to one dataset.
 pub(super) struct Wire<'a> {
@@ -136,18 +134,20 @@ impl<'a> Wire<'a> {
     pub(super) async fn complete(&self, mut page: ResultPage) -> Result<ResultPage> {
         let job = page.result.job_reference.clone().context("the answer names no job")?;
         let mut wait = self.first_wait;
-        for _ in 0..MOST_POLLS {
-            if page.result.job_complete.context("the answer does not say whether the query is done")? {
-                return Ok(page);
-            }
+        let limit = Duration::from_secs(self.settings.query_timeout_secs);
+        let began = Instant::now();
+        while !page.result.job_complete.context("the answer does not say whether the query is done")? {
+            ensure!(
+                began.elapsed() < limit,
+                "the query is still running after {} s (query_timeout_secs); its job is {}",
+                limit.as_secs(),
+                job.job_id.as_deref().unwrap_or_default()
+            );
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(self.longest_wait);
             page = self.page(&job, None).await?;
         }
-        Err(anyhow!(
-            "the query is still running after {MOST_POLLS} questions; its job is {}",
-            job.job_id.unwrap_or_default()
-        ))
+        Ok(page)
     }
 
     /// The page after one, if there is one.

@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use chrono::{Months, NaiveDate};
 
 use super::Context;
-use super::sqlserver::{self, Catalog, Select, Server};
+use super::sqlserver::{self, Catalog, Condition, Select, Server};
 use crate::config::Cases;
 use crate::datasets::cases::{CATEGORIES, CATEGORY, READ, UNREAD, UNREAD_BEGINNINGS};
-use crate::datasets::{Column, Dataset};
+use crate::datasets::{Column, Dataset, dataset};
 use crate::periods::Partition;
 use crate::staging::{Landed, Landing, Value};
 use sheet::Sheet;
@@ -54,6 +54,23 @@ pub async fn pull(
         }
     }
     Ok(landed)
+}
+
+/// Proves that the server can be reached, that it admits the login, and that the login may read the columns that pulls need.
+/// Says so in one line.
+///
+/// # Errors
+/// The first of these that does not hold. Nothing is tried twice: a person is waiting.
+pub async fn check(settings: &Cases) -> Result<String> {
+    let mut server = Server::once(&settings.server);
+    let catalog = server.catalog(&settings.schema, &settings.table).await?;
+    let dataset = dataset("cases_summary").context("the table of datasets has no cases_summary")?;
+    let mut probe = select(settings, &catalog, dataset)?;
+    // Nothing is NULL and is not, so this asks for the right and for no row.
+    let column = probe.order.first().cloned().context("a dataset without columns")?;
+    probe.conditions = vec![Condition::IsNull(column.clone()), Condition::IsNotNull(column)];
+    server.query(&probe.statement(), || Ok(()), |(), _| Ok(())).await?;
+    Ok(format!("{}: {}.{} can be read", server.name(), catalog.schema, catalog.table))
 }
 
 fn lists(list: &[&str], name: &str) -> bool {
@@ -187,7 +204,6 @@ fn finish(context: &Context<'_>, dataset: &Dataset, partition: Partition, landin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::datasets::dataset;
 
     #[test]
     fn no_column_is_both_read_and_never_read() {

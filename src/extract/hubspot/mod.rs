@@ -60,6 +60,27 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
     Ok(pulled)
 }
 
+/// Proves that the token is accepted and has every scope that pulls need, by the first page of each listing. Says so in one
+/// line.
+///
+/// # Errors
+/// The first listing that HubSpot refuses, in its own words.
+pub async fn check(context: &Context<'_>) -> Result<String> {
+    let settings = context.org.hubspot.as_ref().context("the organisation has no [org.hubspot]")?;
+    let mut client = Client::new(context, settings)?;
+    let urls = [
+        ("contacts", client.list_url(Object::Contacts, None)?),
+        ("lifecycle stages", client.lifecycle_stages_url()?),
+        ("deals", client.list_url(Object::Deals, None)?),
+        ("pipelines", client.pipelines_url(false)?),
+    ];
+    for (what, url) in &urls {
+        client.get(url).await.with_context(|| format!("reading {what}"))?;
+    }
+    let names: Vec<_> = urls.iter().map(|(what, _)| *what).collect();
+    Ok(format!("{} can be read", names.join(", ")))
+}
+
 /// Where answers come from.
 enum Source {
     Live(Box<Client>),

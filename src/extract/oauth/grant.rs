@@ -1,4 +1,5 @@
-//! The two grants of OAuth 2.0 that need no person: refresh_token and client_credentials (RFC 6749, sections 6 and 4.4).
+//! The grants of OAuth 2.0: those that need no person, refresh_token and client_credentials (RFC 6749, sections 6 and 4.4),
+//! and authorization_code (section 4.1), which begins with one.
 //!
 //! The `oauth2` crate builds the requests and reads the answers, because it gets right what is easily got wrong: client
 //! id and secret are form-encoded before they become HTTP Basic, scopes are joined, errors have their standard codes.
@@ -14,14 +15,15 @@ use oauth2::basic::{
     BasicTokenType,
 };
 use oauth2::{
-    AsyncHttpClient, AuthType, ClientId, ClientSecret, EmptyExtraTokenFields, ExtraTokenFields, HttpRequest,
-    HttpResponse, RefreshToken, RequestTokenError, Scope, StandardRevocableToken, StandardTokenResponse,
-    TokenResponse as _, TokenUrl,
+    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields,
+    ExtraTokenFields, HttpRequest, HttpResponse, RedirectUrl, RefreshToken, RequestTokenError, Scope,
+    StandardRevocableToken, StandardTokenResponse, TokenResponse as _, TokenUrl,
 };
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::extract::BoxFuture;
 use crate::extract::http::{HttpClient, Verdict, standard};
@@ -76,23 +78,75 @@ pub(super) async fn refresh(http: &HttpClient, client: &OAuthClient, token: &Sec
     let token_url = TokenUrl::new(client.token_url.clone())
         .map_err(|error| Denied::Other(anyhow!("token_url is no URL: {error}")))?;
     let token = RefreshToken::new(token.expose_secret().to_owned());
-    let answer = Client::<IntuitFields>::new(ClientId::new(client.client_id.expose_secret().to_owned()))
-        .set_client_secret(ClientSecret::new(client.client_secret.expose_secret().to_owned()))
-        .set_auth_type(AuthType::BasicAuth)
+    let answer = intuit(client)
         .set_token_uri(token_url)
         .exchange_refresh_token(&token)
         .request_async(&Sender { http, to_intuit: true })
         .await
         .map_err(denied)?;
+    Ok(granted(&answer))
+}
+
+/// Where a person gives consent, and the state that has to come back with the code.
+///
+/// # Errors
+/// URLs that are none.
+pub(super) fn authorize_url(
+    client: &OAuthClient,
+    authorize_url: &str,
+    redirect_url: &str,
+    scope: &str,
+) -> Result<(Url, String)> {
+    let authorize =
+        AuthUrl::new(authorize_url.to_owned()).map_err(|error| anyhow!("authorize_url is no URL: {error}"))?;
+    let redirect =
+        RedirectUrl::new(redirect_url.to_owned()).map_err(|error| anyhow!("{redirect_url:?} is no URL: {error}"))?;
+    let (url, state) = intuit(client)
+        .set_auth_uri(authorize)
+        .set_redirect_uri(redirect)
+        .authorize_url(CsrfToken::new_random)
+        .add_scope(Scope::new(scope.to_owned()))
+        .url();
+    Ok((url, state.secret().clone()))
+}
+
+/// Exchanges the code of a consent for the first set.
+pub(super) async fn exchange(
+    http: &HttpClient,
+    client: &OAuthClient,
+    code: &str,
+    redirect_url: &str,
+) -> Result<Granted, Denied> {
+    let token_url = TokenUrl::new(client.token_url.clone())
+        .map_err(|error| Denied::Other(anyhow!("token_url is no URL: {error}")))?;
+    let redirect = RedirectUrl::new(redirect_url.to_owned())
+        .map_err(|error| Denied::Other(anyhow!("{redirect_url:?} is no URL: {error}")))?;
+    let answer = intuit(client)
+        .set_token_uri(token_url)
+        .set_redirect_uri(redirect)
+        .exchange_code(AuthorizationCode::new(code.to_owned()))
+        .request_async(&Sender { http, to_intuit: true })
+        .await
+        .map_err(denied)?;
+    Ok(granted(&answer))
+}
+
+fn intuit(client: &OAuthClient) -> Client<IntuitFields> {
+    Client::new(ClientId::new(client.client_id.expose_secret().to_owned()))
+        .set_client_secret(ClientSecret::new(client.client_secret.expose_secret().to_owned()))
+        .set_auth_type(AuthType::BasicAuth)
+}
+
+fn granted(answer: &StandardTokenResponse<IntuitFields, BasicTokenType>) -> Granted {
     let secret = |token: &RefreshToken| SecretString::from(token.secret().clone());
     let fields = answer.extra_fields();
-    Ok(Granted {
+    Granted {
         access: answer.access_token().secret().clone().into(),
         refresh: answer.refresh_token().map(secret),
         expires_in: answer.expires_in(),
         refresh_expires_in: fields.x_refresh_token_expires_in.map(Duration::from_secs),
         hard_expires_in: fields.x_refresh_token_hard_expires_in.map(Duration::from_secs),
-    })
+    }
 }
 
 /// An access token by the client credentials grant, as Azure AD gives it for

@@ -3,6 +3,7 @@
 //! QuickBooks replaces the refresh token about once a day and lets the former one die; a connector that keeps the first
 //! one stops for good on its second day. So: one holder at a time, and a new set is durable before it is first used.
 
+mod consent;
 mod grant;
 mod store;
 mod vault;
@@ -11,7 +12,9 @@ use anyhow::{Context as _, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
+use url::Url;
 
+pub use consent::{Consent, Redirect};
 pub use grant::{OAuthClient, client_credentials};
 pub use store::{LockedTokens, MemoryTokenStore, TokenOwner, TokenRow, TokenStore};
 pub use vault::Vault;
@@ -33,20 +36,20 @@ pub struct Custody<'a> {
     vault: Vault,
     owner: TokenOwner,
     client: OAuthClient,
-    seed: SecretString,
+    seed: Option<SecretString>,
     /// The set in use. Its lock also keeps the requests of this process from refreshing together.
     current: Mutex<Option<TokenSet>>,
 }
 
 impl<'a> Custody<'a> {
-    /// Custody over the tokens of `owner`. `seed` is the refresh token of the last consent, from the configuration.
+    /// Custody over the tokens of `owner`. `seed` is a refresh token from the configuration, where consent was given elsewhere.
     pub fn new(
         http: &'a HttpClient,
         store: &'a dyn TokenStore,
         vault: Vault,
         owner: TokenOwner,
         client: OAuthClient,
-        seed: SecretString,
+        seed: Option<SecretString>,
     ) -> Self {
         Custody { http, store, vault, owner, client, seed, current: Mutex::new(None) }
     }
@@ -71,9 +74,12 @@ impl<'a> Custody<'a> {
     /// Under the lock: the stored set while it lives, else a new one, stored before anyone sees it.
     async fn renew(&self, locked: &mut dyn LockedTokens, refused: Option<&SecretString>) -> Result<TokenSet> {
         let row = locked.load().await.context("loading the stored tokens")?;
-        let seed_fingerprint = fingerprint(&self.seed);
+        let seed = self.seed.as_ref().map(|seed| (seed, fingerprint(seed)));
         let Some(row) = row else {
-            let Some((set, row)) = self.try_refresh(&self.seed, None, seed_fingerprint).await? else {
+            let Some((seed, seed_fingerprint)) = seed else {
+                bail!("{}: nobody has given consent yet; {}", self.owner, self.how_to_connect());
+            };
+            let Some((set, row)) = self.try_refresh(seed, None, seed_fingerprint).await? else {
                 bail!("{}", self.reconnect("the configured refresh_token is dead"));
             };
             locked.store(&row, None).await.context("storing the first tokens")?;
@@ -85,8 +91,10 @@ impl<'a> Custody<'a> {
         let stored = self.vault.unseal(&self.owner, &row.ciphertext)?;
         // A seed that is not the stored tokens' ancestor means that a person has connected anew. That comes first:
         // the old tokens may live on for years, or belong to another company.
-        let reconnected = row.seed_fingerprint != seed_fingerprint;
-        if !reconnected && self.usable(&stored, refused).is_some() {
+        let reconnected = seed.filter(|(_, seed_fingerprint)| row.seed_fingerprint != *seed_fingerprint);
+        let seed_fingerprint =
+            reconnected.as_ref().map_or_else(|| row.seed_fingerprint.clone(), |(_, fingerprint)| fingerprint.clone());
+        if reconnected.is_none() && self.usable(&stored, refused).is_some() {
             return Ok(stored);
         }
         let previous = || {
@@ -96,7 +104,7 @@ impl<'a> Custody<'a> {
         };
         let mut tried: Vec<SecretString> = Vec::new();
         let candidates =
-            [reconnected.then(|| self.seed.clone()), Some(stored.refresh.clone()), previous()].into_iter().flatten();
+            [reconnected.map(|(seed, _)| seed.clone()), Some(stored.refresh.clone()), previous()].into_iter().flatten();
         for candidate in candidates {
             if tried.iter().any(|one| one.expose_secret() == candidate.expose_secret()) {
                 continue;
@@ -123,14 +131,61 @@ impl<'a> Custody<'a> {
             Err(Denied::InvalidGrant) => return Ok(None),
             Err(Denied::Other(error)) => return Err(error.context("refreshing the access token")),
         };
+        self.kept(granted, Some(token), before, seed_fingerprint).map(Some)
+    }
+
+    /// Where a person gives consent to a scope, and the state that has to come back with the code.
+    ///
+    /// # Errors
+    /// URLs that are none.
+    pub fn authorize_url(&self, authorize_url: &str, redirect_url: &str, scope: &str) -> Result<(Url, String)> {
+        grant::authorize_url(&self.client, authorize_url, redirect_url, scope)
+    }
+
+    /// Exchanges the code of a consent that a person has just given, and stores its tokens before anyone uses them.
+    ///
+    /// # Errors
+    /// A code that is not accepted: it lives some minutes, and works once.
+    pub async fn consent(&self, code: &str, redirect_url: &str) -> Result<TokenRow> {
+        let granted = match grant::exchange(self.http, &self.client, code, redirect_url).await {
+            Ok(granted) => granted,
+            Err(Denied::InvalidGrant) => {
+                bail!("the code was not accepted (invalid_grant): it lives some minutes and works once")
+            }
+            Err(Denied::Other(error)) => return Err(error.context("exchanging the code")),
+        };
+        let mut locked = self.store.lock(&self.owner).await.context("locking the stored tokens")?;
+        let before = locked.load().await.context("loading the stored tokens")?;
+        // Under the configured seed's name, or it would be taken for a newer consent.
+        let seed = self.seed.as_ref().map(fingerprint).unwrap_or_default();
+        let (set, mut row) = self.kept(granted, None, before.as_ref(), seed)?;
+        // What was known of the former consent ends with it.
+        row.previous_ciphertext = None;
+        locked.store(&row, before.map(|row| row.version)).await.context("storing the tokens")?;
+        if let Err(error) = locked.release().await {
+            tracing::warn!(owner = %self.owner, "the token lock was not given back: {error:#}");
+        }
+        *self.current.lock().await = Some(set);
+        Ok(row)
+    }
+
+    /// What was granted, sealed and ready to be stored.
+    fn kept(
+        &self,
+        granted: Granted,
+        token: Option<&SecretString>,
+        before: Option<&TokenRow>,
+        seed_fingerprint: String,
+    ) -> Result<(TokenSet, TokenRow)> {
         let now = self.http.clock().now();
         let Granted { access, refresh, expires_in, refresh_expires_in, hard_expires_in } = granted;
         let life = expires_in.and_then(|life| TimeDelta::from_std(life).ok()).unwrap_or(UNSTATED_LIFE);
-        let set = TokenSet { refresh: refresh.unwrap_or_else(|| token.clone()), access, access_expires_at: now + life };
+        let refresh = refresh.or_else(|| token.cloned()).context("the token endpoint gave no refresh token")?;
+        let set = TokenSet { refresh, access, access_expires_at: now + life };
         let at = |life: Option<std::time::Duration>| Some(now + TimeDelta::from_std(life?).ok()?);
         // Told only when asked, and not by every server: within one consent it does not change.
-        let known_hard_expiry =
-            before.filter(|row| row.seed_fingerprint == seed_fingerprint).and_then(|row| row.hard_expires_at);
+        let same_consent = before.filter(|row| token.is_some() && row.seed_fingerprint == seed_fingerprint);
+        let known_hard_expiry = same_consent.and_then(|row| row.hard_expires_at);
         let row = TokenRow {
             ciphertext: self.vault.seal(&self.owner, &set)?,
             previous_ciphertext: before.map(|row| row.ciphertext.clone()),
@@ -142,7 +197,7 @@ impl<'a> Custody<'a> {
             hard_expires_at: at(hard_expires_in).or(known_hard_expiry),
             version: before.map_or(1, |row| row.version + 1),
         };
-        Ok(Some((set, row)))
+        Ok((set, row))
     }
 
     fn usable(&self, set: &TokenSet, refused: Option<&SecretString>) -> Option<SecretString> {
@@ -152,10 +207,13 @@ impl<'a> Custody<'a> {
     }
 
     fn reconnect(&self, why: &str) -> String {
+        format!("{}: {why} (invalid_grant): a person has to give consent again; {}", self.owner, self.how_to_connect())
+    }
+
+    fn how_to_connect(&self) -> String {
+        let TokenOwner { org, connector } = &self.owner;
         format!(
-            "{}: {why}: a person has to reconnect and put the new refresh token where refresh_token of marts.toml \
-             refers to (invalid_grant)",
-            self.owner
+            "`marts auth {connector} --org {org}`, or a new refresh token where refresh_token of marts.toml refers to"
         )
     }
 }

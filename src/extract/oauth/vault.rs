@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::store::TokenOwner;
+use super::store::{TokenOwner, TokenRow};
 use crate::config::Config;
 
 /// How a token key is made; every message about a key says it.
@@ -83,6 +83,25 @@ impl Vault {
         let payload = Payload { msg: &plain, aad: bound_to.as_bytes() };
         let sealed = self.cipher.encrypt(&nonce, payload).map_err(|_| anyhow!("encrypting the tokens of {owner}"))?;
         Ok([&[FORMAT], nonce.as_slice(), &sealed].concat())
+    }
+
+    /// The row under this vault's key instead of a former one's; none when it is under this key already.
+    ///
+    /// # Errors
+    /// A row that neither key opens.
+    pub fn reseal(&self, owner: &TokenOwner, row: &TokenRow, former: &Vault) -> Result<Option<TokenRow>> {
+        if self.unseal(owner, &row.ciphertext).is_ok() {
+            return Ok(None);
+        }
+        let set = former.unseal(owner, &row.ciphertext).context("neither the new key nor the former one opens them")?;
+        // Only a second chance: one that cannot be read is as good as none.
+        let previous = row.previous_ciphertext.as_ref().and_then(|sealed| former.unseal(owner, sealed).ok());
+        Ok(Some(TokenRow {
+            ciphertext: self.seal(owner, &set)?,
+            previous_ciphertext: previous.map(|set| self.seal(owner, &set)).transpose()?,
+            version: row.version + 1,
+            ..row.clone()
+        }))
     }
 
     /// Decrypts a set of that owner.
@@ -158,6 +177,29 @@ mod tests {
         assert!(vault(7).unseal(&owner("vital"), &changed).is_err());
         assert!(vault(7).unseal(&owner("vital"), &sealed[..20]).is_err());
         assert!(vault(7).unseal(&owner("vital"), b"").is_err());
+    }
+
+    #[test]
+    fn a_row_changes_its_key_once() {
+        let old = vault(7);
+        let row = TokenRow {
+            ciphertext: old.seal(&owner("vital"), &set()).unwrap(),
+            previous_ciphertext: Some(old.seal(&owner("vital"), &set()).unwrap()),
+            seed_fingerprint: String::new(),
+            issued_at: set().access_expires_at,
+            expires_at: None,
+            hard_expires_at: None,
+            version: 4,
+        };
+        let next = vault(8).reseal(&owner("vital"), &row, &old).unwrap().unwrap();
+        assert_eq!(next.version, 5);
+        for sealed in [Some(&next.ciphertext), next.previous_ciphertext.as_ref()] {
+            let opened = vault(8).unseal(&owner("vital"), sealed.unwrap()).unwrap();
+            assert_eq!(opened.refresh.expose_secret(), "RT1-\"quoted\"");
+        }
+        assert!(vault(7).unseal(&owner("vital"), &next.ciphertext).is_err());
+        assert!(vault(8).reseal(&owner("vital"), &next, &old).unwrap().is_none());
+        assert!(vault(9).reseal(&owner("vital"), &row, &vault(8)).is_err());
     }
 
     #[test]

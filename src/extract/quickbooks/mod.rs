@@ -17,9 +17,9 @@ pub use tree::{Line, LineType};
 use super::Context;
 use super::http::{Answer, HttpClient, get};
 use super::oauth::{Custody, OAuthClient, TokenOwner, TokenStore, Vault};
-use crate::config::QuickBooks;
-use crate::datasets::{Connector, Dataset};
-use crate::periods::Partition;
+use crate::config::{QuickBooks, SecretRef};
+use crate::datasets::{Connector, Dataset, dataset};
+use crate::periods::{self, Partition};
 use crate::staging::{Landed, Page, Value};
 use ask::{Ask, Place};
 
@@ -83,6 +83,22 @@ pub async fn pull(
     }
 }
 
+/// Proves that the tokens are accepted and that the company's reports may be read, by one report of the month reported.
+/// Says so in one line.
+///
+/// # Errors
+/// What the token endpoint or the company refused.
+pub async fn check(context: &Context<'_>, tokens: &dyn TokenStore) -> Result<String> {
+    let settings = context.org.quickbooks.as_ref().context("the organisation has no [org.quickbooks]")?;
+    let http = HttpClient::new(&context.config.limits, context.clock.clone())?;
+    let custody = custody(context, settings, tokens, &http)?;
+    let dataset = dataset("quickbooks_profit_and_loss").context("the table of datasets has no such report")?;
+    let month = Partition::Month(periods::first_of_month(context.as_of));
+    let ask = ask::asks(dataset, &[month], context.as_of)?.pop().context("a month is asked for")?;
+    fetch(context, settings, &http, &custody, &ask).await?;
+    Ok(format!("company {}: its reports can be read", settings.realm_id))
+}
+
 fn page<'a>(url: &'a str, fetched_at: DateTime<Utc>, answer: &'a Answer) -> Page<'a> {
     Page { method: "GET", url, status: answer.status.as_u16(), fetched_at, body: &answer.body }
 }
@@ -91,7 +107,11 @@ fn pulling(ask: &Ask) -> String {
     format!("pulling {} {}", ask.dataset.name, ask.range())
 }
 
-fn custody<'a>(
+/// The tokens of a company, wherever consent to them came from.
+///
+/// # Errors
+/// Secrets that cannot be read.
+pub(crate) fn custody<'a>(
     context: &Context<'_>,
     settings: &QuickBooks,
     tokens: &'a dyn TokenStore,
@@ -103,7 +123,8 @@ fn custody<'a>(
         client_id: settings.client_id.read().context("reading client_id of QuickBooks")?,
         client_secret: settings.client_secret.read().context("reading client_secret of QuickBooks")?,
     };
-    let seed = settings.refresh_token.read().context("reading refresh_token of QuickBooks")?;
+    let seed = settings.refresh_token.as_ref().map(SecretRef::read).transpose();
+    let seed = seed.context("reading refresh_token of QuickBooks")?;
     Ok(Custody::new(http, tokens, Vault::open(context.config)?, owner, client, seed))
 }
 

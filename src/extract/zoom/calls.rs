@@ -14,7 +14,7 @@ use crate::extract::Context;
 use crate::periods::{Partition, day_starts_at};
 use crate::staging::{Landed, Value};
 
-static CALL_HISTORY: Endpoint = Endpoint {
+pub(super) static CALL_HISTORY: Endpoint = Endpoint {
     path: "phone/call_history",
     lists: &["call_history", "call_logs", "call_log"],
     kept: &[

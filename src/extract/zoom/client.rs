@@ -109,6 +109,16 @@ impl<'a> Client<'a> {
 }
 
 impl Live<'_> {
+    /// Asks for the first page of a list; whether the account has it.
+    pub(super) async fn has(&self, endpoint: &'static Endpoint, params: Vec<(&'static str, String)>) -> Result<bool> {
+        let ask = Ask { endpoint, params, dataset: "", stems: Vec::new(), may_lack: false };
+        let first = self.url(&ask)?;
+        let (_, body) = self.page(&ask, &first, None).await?;
+        let place = || format!("GET {}", crate::extract::http::without_query(&first));
+        let said = read(endpoint, &body, &|_: &Record| Ok(())).with_context(place)?;
+        Ok(!matches!(said, Said::NotAvailable(_)))
+    }
+
     /// Reads a list once; none when its page token died on the way.
     async fn list<R>(&self, ask: &Ask, parse: &impl Fn(&Record) -> Result<R>) -> Result<Option<Listing<R>>> {
         let first = self.url(ask)?;

@@ -14,21 +14,21 @@ use crate::extract::Context;
 use crate::periods::{self, Partition};
 use crate::staging::{Landed, Value};
 
-static USERS: Endpoint = Endpoint {
+pub(super) static USERS: Endpoint = Endpoint {
     path: "users",
     lists: &["users"],
     kept: &["id", "status", "type", "created_at", "user_created_at"],
     scope: "user:read:list_users:admin",
 };
 
-static PHONE_USERS: Endpoint = Endpoint {
+pub(super) static PHONE_USERS: Endpoint = Endpoint {
     path: "phone/users",
     lists: &["users"],
     kept: &["id", "status", "activation_status"],
     scope: "phone:read:list_users:admin",
 };
 
-static CALL_QUEUES: Endpoint = Endpoint {
+pub(super) static CALL_QUEUES: Endpoint = Endpoint {
     path: "phone/call_queues",
     lists: &["call_queues"],
     kept: &["id", "status"],

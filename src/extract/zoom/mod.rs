@@ -16,7 +16,7 @@ mod token;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 
 use super::Context;
 use crate::datasets::{Dataset, dataset};
@@ -92,6 +92,36 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
         landed.extend(land_days(context, &fetched, &reports, &wanted)?);
     }
     Ok(landed)
+}
+
+/// Proves that the app is admitted and has every scope that pulls need, by the first page of each list. Says in one line what
+/// was read, and what the account does not have, which is no failure.
+///
+/// # Errors
+/// The first list that Zoom refuses, in its own words.
+pub async fn check(context: &Context<'_>) -> Result<String> {
+    let Client::Live(live) = Client::new(context)? else { bail!("saved pages are not Zoom") };
+    let day = context.as_of;
+    let few = || ("page_size", "1".to_owned());
+    let lists = [
+        (&counts::USERS, vec![few()]),
+        (&counts::PHONE_USERS, vec![few()]),
+        (&counts::CALL_QUEUES, vec![few()]),
+        (&calls::CALL_HISTORY, vec![("from", day.to_string()), ("to", day.to_string()), few()]),
+        (&report::DAILY, vec![("year", day.year().to_string()), ("month", day.month().to_string())]),
+    ];
+    let (mut read, mut lacking) = (Vec::new(), Vec::new());
+    for (endpoint, params) in lists {
+        match live.has(endpoint, params).await? {
+            true => read.push(endpoint.path),
+            false => lacking.push(endpoint.path),
+        }
+    }
+    let mut said = format!("{} can be read", read.join(", "));
+    if !lacking.is_empty() {
+        said += &format!("; the account does not have {}", lacking.join(", "));
+    }
+    Ok(said)
 }
 
 const CALLS: &str = "zoom_call_legs";

@@ -13,7 +13,7 @@ use crate::extract::Context;
 use crate::periods::Partition;
 use crate::staging::{Landed, Value};
 
-static DAILY: Endpoint = Endpoint {
+pub(super) static DAILY: Endpoint = Endpoint {
     path: "report/daily",
     lists: &["dates"],
     kept: &["date", "meetings", "participants", "meeting_minutes", "new_users"],

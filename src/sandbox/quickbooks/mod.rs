@@ -122,6 +122,11 @@ impl QuickBooksServer {
         self.http.url()
     }
 
+    /// Where consent is given.
+    pub fn authorize_url(&self) -> String {
+        format!("{}/connect/oauth2", self.url())
+    }
+
     /// Where tokens are refreshed.
     pub fn token_url(&self) -> String {
         format!("{}/oauth2/v1/tokens/bearer", self.url())
@@ -166,6 +171,9 @@ async fn answer(state: Arc<State>, request: Request) -> Reply {
     let reply = match (request.method.as_str(), path.as_slice()) {
         ("POST", ["oauth2", "v1", "tokens", "bearer"]) => {
             state.tokens.lock().expect("no panic while holding tokens").refresh(&request, now)
+        }
+        ("GET", ["connect", "oauth2"]) => {
+            state.tokens.lock().expect("no panic while holding tokens").authorize(&request, now)
         }
         ("GET", ["v3", "company", realm, rest @ ..]) => {
             let (status, body) = company(&state, &request, realm, rest).await;

@@ -1,4 +1,5 @@
-//! OAuth 2.0 as Intuit runs it: access tokens of an hour, refresh tokens that change (RFC 6749 section 6).
+//! OAuth 2.0 as Intuit runs it: consent of a person (RFC 6749 section 4.1), access tokens of an hour, refresh tokens that
+//! change (section 6).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -44,6 +45,9 @@ pub(super) struct Tokens {
     realms: Vec<RealmTokens>,
     access: Vec<(String, String, DateTime<Utc>)>,
     issued: u64,
+    client_id: String,
+    /// Codes that were given out and not exchanged: code, realm, redirect URL, when it dies.
+    codes: Vec<(String, String, String, DateTime<Utc>)>,
 }
 
 impl Tokens {
@@ -64,6 +68,8 @@ impl Tokens {
             realms: realms.collect(),
             access: Vec::new(),
             issued: 0,
+            client_id: options.client_id.clone(),
+            codes: Vec::new(),
         }
     }
 
@@ -76,8 +82,10 @@ impl Tokens {
         if presented != Some(self.basic.as_str()) {
             return Reply::json(401, json!({ "error": "invalid_client" }).to_string());
         }
-        if request.form("grant_type").as_deref() != Some("refresh_token") {
-            return error(400, "unsupported_grant_type", "Unsupported grant_type");
+        match request.form("grant_type").as_deref() {
+            Some("refresh_token") => {}
+            Some("authorization_code") => return self.exchange(request, now),
+            _ => return error(400, "unsupported_grant_type", "Unsupported grant_type"),
         }
         let presented = request.form("refresh_token").unwrap_or_default();
         let Some(tokens) = self.realms.iter_mut().find(|tokens| tokens.accepts(&presented, now)) else {
@@ -96,11 +104,57 @@ impl Tokens {
             tokens.issued = now;
         }
         tokens.dies = now + Duration::seconds(REFRESH_LIFETIME);
-        let access = format!("AT-{}-{}", tokens.realm, self.issued);
-        self.access.push((access.clone(), tokens.realm.clone(), now + Duration::seconds(ACCESS_LIFETIME)));
+        let (realm, current) = (tokens.realm.clone(), tokens.current.clone());
+        self.granted(&realm, &current, now)
+    }
+
+    /// The page on which a person consents, who always does, for the first company.
+    pub(super) fn authorize(&mut self, request: &Request, now: DateTime<Utc>) -> Reply {
+        let asked = |name: &str| request.param(name).unwrap_or_default();
+        let is_known = asked("client_id") == self.client_id && asked("response_type") == "code";
+        if !is_known || asked("scope") != "com.intuit.quickbooks.accounting" || asked("state").is_empty() {
+            return Reply::text(400, "The client_id, response_type, scope or state is not valid");
+        }
+        let Ok(mut back) = url::Url::parse(&asked("redirect_uri")) else {
+            return Reply::text(400, "The redirect_uri query parameter value is invalid");
+        };
+        self.issued += 1;
+        let realm = self.realms[0].realm.clone();
+        let code = format!("AB1-{realm}-{}", self.issued);
+        self.codes.push((code.clone(), realm.clone(), asked("redirect_uri"), now + Duration::minutes(5)));
+        back.query_pairs_mut()
+            .append_pair("code", &code)
+            .append_pair("state", &asked("state"))
+            .append_pair("realmId", &realm);
+        Reply::text(302, "").with("Location", back.as_str())
+    }
+
+    /// A code for the first tokens of a consent; tokens of the one before die.
+    fn exchange(&mut self, request: &Request, now: DateTime<Utc>) -> Reply {
+        let (code, redirect) =
+            (request.form("code").unwrap_or_default(), request.form("redirect_uri").unwrap_or_default());
+        let at = self.codes.iter().position(|known| known.0 == code && known.2 == redirect && now < known.3);
+        let Some(at) = at else {
+            let body = json!({ "error": "invalid_grant", "error_description": "Invalid authorization code" });
+            return Reply::json(400, body.to_string());
+        };
+        let (_, realm, ..) = self.codes.remove(at);
+        self.issued += 1;
+        let tokens = self.realms.iter_mut().find(|tokens| tokens.realm == realm).expect("codes are of known realms");
+        tokens.current = format!("RT1-{realm}-{}", self.issued);
+        (tokens.issued, tokens.dies) = (now, now + Duration::seconds(REFRESH_LIFETIME));
+        (tokens.revoked, tokens.former) = (false, Vec::new());
+        let current = tokens.current.clone();
+        self.granted(&realm, &current, now)
+    }
+
+    /// A set of tokens as the endpoint hands it out.
+    fn granted(&mut self, realm: &str, refresh_token: &str, now: DateTime<Utc>) -> Reply {
+        let access = format!("AT-{realm}-{}", self.issued);
+        self.access.push((access.clone(), realm.to_owned(), now + Duration::seconds(ACCESS_LIFETIME)));
         let answer = json!({
             "x_refresh_token_expires_in": REFRESH_LIFETIME,
-            "refresh_token": tokens.current,
+            "refresh_token": refresh_token,
             "access_token": access,
             "token_type": "bearer",
             "expires_in": ACCESS_LIFETIME,
