@@ -12,7 +12,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{NaiveDate, NaiveDateTime};
 use marts::clock::Clock;
 use marts::config::{
-    Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls,
+    Config, Limits, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls,
     StagingSettings,
 };
 use marts::datasets::Connector;
@@ -23,6 +23,8 @@ use marts::sandbox::tds::*;
 use marts::staging::{Landed, Staging};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::compute::support::bare_org;
 
 const PASSWORD: &str = "correct-horse-battery";
 
@@ -194,21 +196,7 @@ impl Dealer {
     }
 
     async fn pull(&self, dataset: &'static Dataset, partitions: &[&str]) -> anyhow::Result<Vec<Landed>> {
-        let org = Org {
-            slug: "bennett".into(),
-            name: "Bennett".into(),
-            timezone: "America/New_York".parse().unwrap(),
-            fiscal_year_start_month: 11,
-            data_start_date: None,
-            excluded_months: Vec::new(),
-            publish: marts::config::Publish::default(),
-            softbase: None,
-            quickbooks: None,
-            hubspot: None,
-            cases: None,
-            zoom: None,
-            bigquery: None,
-        };
+        let org = bare_org("bennett", "America/New_York", 11);
         let staging = Staging::new(&self.config.staging.path);
         let pulled_at = "2026-01-21T06:00:00Z".parse().unwrap();
         let context = Context {

@@ -225,21 +225,9 @@ mod tests {
     }
 
     fn org() -> Org {
-        Org {
-            slug: "acme".into(),
-            name: "Acme".into(),
-            timezone: "America/Chicago".parse().unwrap(),
-            fiscal_year_start_month: 11,
-            data_start_date: None,
-            excluded_months: Vec::new(),
-            publish: crate::config::Publish::default(),
-            softbase: None,
-            quickbooks: None,
-            hubspot: None,
-            zoom: None,
-            cases: None,
-            bigquery: None,
-        }
+        let text = "[[org]]\nslug = \"acme\"\nname = \"Acme\"\ntimezone = \"America/Chicago\"\n\
+                    fiscal_year_start_month = 11\n";
+        crate::config::Config::parse(text, std::path::Path::new("")).unwrap().orgs.remove(0)
     }
 
     fn planned(name: &str, org: &Org, window: Window) -> Plan {

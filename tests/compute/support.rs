@@ -1,6 +1,7 @@
 //! Fixtures: a landing zone with an organisation, and rows by column name.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -58,22 +59,18 @@ pub fn case_org() -> Org {
     Org { softbase: None, cases: Some(case_database()), ..org() }
 }
 
+/// A dealer whose books nobody has classified.
 pub fn org() -> Org {
-    Org {
-        slug: "acme".into(),
-        name: "Acme".into(),
-        timezone: "America/Chicago".parse().unwrap(),
-        fiscal_year_start_month: 11,
-        data_start_date: None,
-        excluded_months: Vec::new(),
-        publish: marts::config::Publish::default(),
-        softbase: Some(softbase()),
-        quickbooks: None,
-        hubspot: None,
-        cases: None,
-        zoom: None,
-        bigquery: None,
-    }
+    Org { softbase: Some(softbase()), ..bare_org("acme", "America/Chicago", 11) }
+}
+
+/// An organisation without any source, as it is read from a configuration: whatever it is not told is as by default.
+pub fn bare_org(slug: &str, timezone: &str, fiscal_year_start_month: u32) -> Org {
+    let text = format!(
+        "[[org]]\nslug = \"{slug}\"\nname = \"{slug}\"\ntimezone = \"{timezone}\"\n\
+         fiscal_year_start_month = {fiscal_year_start_month}\n"
+    );
+    Config::parse(&text, Path::new("")).unwrap().orgs.remove(0)
 }
 
 /// A cell of a fixture, owned.

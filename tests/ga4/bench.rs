@@ -13,6 +13,7 @@ use marts::sandbox::business::app::{AppOptions, AppUse};
 use marts::sandbox::http::{FaultPlan, ManualClock};
 use marts::staging::{Landed, Staging};
 
+use crate::compute::support::bare_org;
 use crate::night::stage::files;
 
 pub const EVENTS: &str = "ga4_events";
@@ -72,21 +73,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("key"), server.key()).unwrap();
         let bigquery = settings(&server, SecretRef::File(folder.path().join("key")));
-        let org = Org {
-            cases: None,
-            hubspot: None,
-            zoom: None,
-            slug: "vital".into(),
-            name: "Vital".into(),
-            timezone: "America/Chicago".parse().unwrap(),
-            fiscal_year_start_month: 1,
-            data_start_date: None,
-            excluded_months: Vec::new(),
-            publish: marts::config::Publish::default(),
-            softbase: None,
-            quickbooks: None,
-            bigquery: Some(bigquery),
-        };
+        let org = Org { bigquery: Some(bigquery), ..bare_org("vital", "America/Chicago", 1) };
         let config = Config {
             path: folder.path().join("marts.toml"),
             postgres: PostgresSettings::default(),

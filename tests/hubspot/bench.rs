@@ -19,6 +19,8 @@ use marts::sandbox::hubspot::{HubSpotOptions, HubSpotServer};
 use marts::staging::{Landed, Staging};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::compute::support::bare_org;
+
 pub const TOKEN: &str = "pat-na1-0f1e2d3c-planted";
 pub const CONTACTS: &str = "hubspot_contacts";
 pub const LIFECYCLE: &str = "hubspot_lifecycle_stages";
@@ -70,21 +72,7 @@ impl Bench {
             api_version: "v3".into(),
             home_currency: "USD".into(),
         };
-        let org = Org {
-            slug: "vital".into(),
-            name: "Vital".into(),
-            timezone: "America/Chicago".parse().unwrap(),
-            fiscal_year_start_month: 1,
-            data_start_date: None,
-            excluded_months: Vec::new(),
-            publish: marts::config::Publish::default(),
-            softbase: None,
-            quickbooks: None,
-            bigquery: None,
-            cases: None,
-            zoom: None,
-            hubspot: Some(hubspot),
-        };
+        let org = Org { hubspot: Some(hubspot), ..bare_org("vital", "America/Chicago", 1) };
         let config = Config {
             path: folder.path().join("marts.toml"),
             postgres: PostgresSettings::default(),

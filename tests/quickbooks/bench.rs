@@ -19,6 +19,8 @@ use marts::sandbox::quickbooks::{QuickBooksOptions, QuickBooksServer, Realm};
 use marts::staging::{Landed, Staging};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::compute::support::bare_org;
+
 pub const REALM: &str = "4620816365000001";
 pub const SEED: &str = "first-refresh-token";
 pub const PROFIT_AND_LOSS: &str = "quickbooks_profit_and_loss";
@@ -84,21 +86,7 @@ impl Bench {
             basis: Basis::Accrual,
         };
         let token_key = Some(secret("token_key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="));
-        let org = Org {
-            slug: "vital".into(),
-            name: "Vital".into(),
-            timezone: "America/Chicago".parse().unwrap(),
-            fiscal_year_start_month: 1,
-            data_start_date: None,
-            excluded_months: Vec::new(),
-            publish: marts::config::Publish::default(),
-            softbase: None,
-            quickbooks: Some(quickbooks),
-            hubspot: None,
-            cases: None,
-            zoom: None,
-            bigquery: None,
-        };
+        let org = Org { quickbooks: Some(quickbooks), ..bare_org("vital", "America/Chicago", 1) };
         let config = Config {
             path: folder.path().join("marts.toml"),
             postgres: PostgresSettings::default(),

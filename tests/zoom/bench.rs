@@ -19,6 +19,8 @@ use marts::sandbox::zoom::{ZoomServer, ZoomServerOptions};
 use marts::staging::{Landed, Staging};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::compute::support::bare_org;
+
 pub const CALLS: &str = "zoom_call_legs";
 pub const REPORT: &str = "zoom_daily_report";
 pub const COUNTS: &str = "zoom_counts";
@@ -77,21 +79,7 @@ impl Bench {
             voicemail_is_missed: false,
             requests_per_second: 1_000,
         };
-        let org = Org {
-            bigquery: None,
-            cases: None,
-            hubspot: None,
-            slug: "vital".into(),
-            name: "Vital".into(),
-            timezone: "America/Chicago".parse().unwrap(),
-            fiscal_year_start_month: 1,
-            data_start_date: None,
-            excluded_months: Vec::new(),
-            publish: marts::config::Publish::default(),
-            softbase: None,
-            quickbooks: None,
-            zoom: Some(zoom),
-        };
+        let org = Org { zoom: Some(zoom), ..bare_org("vital", "America/Chicago", 1) };
         let config = Config {
             path: folder.path().join("marts.toml"),
             postgres: PostgresSettings::default(),
