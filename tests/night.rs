@@ -15,7 +15,7 @@ mod ledger;
 mod mixing;
 mod pages;
 mod policies;
-mod rebuild;
+pub mod rebuild;
 mod secrets;
 mod status;
 mod zoom;

@@ -54,6 +54,8 @@ pub struct WorldOptions {
     pub bulk_contacts: Option<u64>,
     /// Give each day of the app so many events, in place of its own: for measuring.
     pub bulk_events: Option<u64>,
+    /// Records of a page at most, of the sources that give theirs page by page; none = what the real ones give.
+    pub page_records: Option<u32>,
 }
 
 impl WorldOptions {
@@ -69,6 +71,7 @@ impl WorldOptions {
             bulk_invoices: None,
             bulk_contacts: None,
             bulk_events: None,
+            page_records: None,
         }
     }
 }
@@ -138,29 +141,35 @@ impl World {
         let crm = Arc::new(Crm::generate(crm));
         let mut hubspot = HubSpotOptions::new(&access_token, Arc::clone(&crm));
         hubspot.clock = options.clock.clone();
-        if options.bulk_contacts.is_some() {
-            // Measured is the program and not the allowance.
+        if options.bulk_contacts.is_some() || options.page_records.is_some() {
+            // Measured is the program and not the allowance; and small pages are many calls.
             hubspot.calls = 100_000;
+        }
+        if let Some(records) = options.page_records {
+            hubspot.page_limit = usize::try_from(records)?;
         }
         let hubspot = HubSpotServer::start(hubspot).await?;
         let case_book = Arc::new(CaseBook::generate(CaseOptions::new(options.seed, options.from, options.to)));
         let cases = cases::start(&case_book, &cases_password).await?;
         let zoom_account = Arc::new(ZoomAccount::generate(ZoomOptions::new(options.seed, options.from, options.to)));
-        let zoom = ZoomServer::start(ZoomServerOptions {
+        let mut zoom = ZoomServerOptions {
             client_secret: zoom_secret.clone(),
             // Generous, so that a demonstration need not wait.
             per_second: [1_000; 3],
             ..ZoomServerOptions::new(Arc::clone(&zoom_account), morning_after(options.to, &options.clock))
-        })
-        .await?;
+        };
+        if let Some(records) = options.page_records {
+            zoom.page_limit = usize::try_from(records)?;
+        }
+        let zoom = ZoomServer::start(zoom).await?;
         let app =
             AppOptions { bulk_events: options.bulk_events, ..AppOptions::new(options.seed, options.from, options.to) };
         let app = Arc::new(AppUse::new(app));
-        let bigquery = BigQueryServer::start(BigQueryOptions {
-            clock: options.clock.clone(),
-            ..BigQueryOptions::new(Arc::clone(&app))
-        })
-        .await?;
+        let mut bigquery = BigQueryOptions { clock: options.clock.clone(), ..BigQueryOptions::new(Arc::clone(&app)) };
+        if let Some(records) = options.page_records {
+            bigquery.page_rows = records.into();
+        }
+        let bigquery = BigQueryServer::start(bigquery).await?;
         let secrets = vec![
             ("bigquery-key", bigquery.key()),
             ("zoom-client-id", "sandbox-zoom-client".to_owned()),

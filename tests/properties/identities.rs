@@ -1,11 +1,12 @@
 //! What must be true of a published row, said in Rust.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-type Row = BTreeMap<String, Value>;
+/// A row of a mart as JSON, by column.
+pub type Row = BTreeMap<String, Value>;
 
 /// Says what does not hold of a row of that mart.
 pub fn hold(mart: &str, row: &Row) -> Result<(), String> {
@@ -45,6 +46,12 @@ pub fn hold(mart: &str, row: &Row) -> Result<(), String> {
         }
         "mart_cash_flow" => {
             let breakdown = json(&row["non_operating_breakdown"]);
+            if breakdown.as_object().expect("an object").is_empty() {
+                // Nothing was posted: there is nothing to break down, and nothing to add up.
+                let flows = ["operating_cash_flow", "investing_cash_flow", "financing_cash_flow", "cash_change_mtd"];
+                let is_zero = flows.iter().all(|name| number(name).is_zero());
+                return if is_zero { Ok(()) } else { Err("flows without a breakdown".into()) };
+            }
             let other = self::number(&breakdown["summary"]["other"]);
             let flows = sum(&["operating_cash_flow", "investing_cash_flow", "financing_cash_flow"]) + other;
             equal("change in cash", flows, number("cash_change_mtd"))?;
@@ -99,6 +106,57 @@ pub fn hold(mart: &str, row: &Row) -> Result<(), String> {
         }
         _ => Err("nobody has said what adds up in this mart".into()),
     }
+}
+
+/// Says what does not hold between rows of several months or marts, of all organisations.
+pub fn hold_together(marts: &BTreeMap<&str, Vec<Row>>) -> Result<(), String> {
+    let orgs: BTreeSet<String> = marts["mart_cash_flow"].iter().map(|row| row["org_id"].to_string()).collect();
+    if orgs.is_empty() {
+        return Err("nobody has a cash flow".into());
+    }
+    for org in orgs {
+        let of = |mart: &str| marts[mart].iter().filter(|row| row["org_id"].to_string() == org).collect::<Vec<_>>();
+        let cash_flow = of("mart_cash_flow");
+        // The month in which a ledger begins takes balances over that it never moved.
+        let has_begun = |row: &Row| json(&row["non_operating_breakdown"]).as_object().is_some_and(|it| !it.is_empty());
+        for pair in cash_flow.windows(2).filter(|pair| has_begun(pair[0])) {
+            let moved = number(&pair[1]["cash_balance"]) - number(&pair[0]["cash_balance"]);
+            let change = number(&pair[1]["cash_change_mtd"]);
+            if moved != change {
+                return Err(format!("cash went by {moved} and the change is {change}: {pair:?}"));
+            }
+        }
+        // Both statements are made of the same ledger.
+        let financial = of("mart_financial_metrics");
+        let month = |row: &Row| (number(&row["year"]), number(&row["month"]));
+        for row in &cash_flow {
+            let of_month = financial.iter().find(|other| month(other) == month(row));
+            let of_month = of_month.ok_or_else(|| format!("no financial metrics of the month of {row:?}"))?;
+            if number(&of_month["operating_cash_flow"]) != number(&row["operating_cash_flow"]) {
+                return Err(format!("the operating cash flows differ: {row:?} and {of_month:?}"));
+            }
+        }
+        // The fleet's month to date is what the daily sales call rental.
+        let sales = of("mart_sales_daily");
+        for row in of("mart_rental_fleet") {
+            let until = &text(&row["snapshot_date"]);
+            let days = sales.iter().filter(|day| month(day) == month(row) && text(&day["sales_date"]) <= *until);
+            let revenue: Vec<_> = days.map(|day| number(&day["rental_revenue"])).collect();
+            let day_of_month: usize = until[8..].parse().expect("a day");
+            if revenue.len() != day_of_month {
+                return Err(format!("{} daily rows for {row:?}", revenue.len()));
+            }
+            let sum: Decimal = revenue.into_iter().sum();
+            if sum != number(&row["rental_revenue_mtd"]) {
+                return Err(format!("the days' rental revenue is {sum}: {row:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
 }
 
 /// A number as Postgres writes it, exactly.

@@ -33,6 +33,8 @@ pub struct HubSpotOptions {
     pub says_retry_after: bool,
     /// How many of the newest records the search does not know yet: its index trails.
     pub search_lag: u64,
+    /// Records of a page of a listing at most, whatever is asked for.
+    pub page_limit: usize,
     pub faults: FaultPlan,
     /// Where to listen; a free loopback port by default.
     pub address: SocketAddr,
@@ -51,6 +53,7 @@ impl HubSpotOptions {
             calls_per_day: 650_000,
             says_retry_after: false,
             search_lag: 0,
+            page_limit: 100,
             faults: FaultPlan::new(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
         }

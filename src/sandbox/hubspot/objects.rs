@@ -45,6 +45,7 @@ pub(super) fn list(state: &State, kind: &str, request: &Request) -> Reply {
     let Some(limit) = limit.ok().filter(|limit| (1..=100).contains(limit)) else {
         return faults::invalid("Invalid input: limit must be between 1 and 100");
     };
+    let limit = limit.min(state.options.page_limit);
     let after = request.param("after").map_or(Ok(0), |after| after.parse::<u64>());
     let Ok(after) = after else { return faults::invalid("Invalid input: the after cursor is malformed") };
     let archived = request.param("archived").as_deref() == Some("true");
