@@ -47,7 +47,7 @@ const CHECKS: &[Of] = &[
             ),
             (
                 "a stage of the account's own, named by a number",
-                "compute::crm::parts_and_other_are_the_total_whatever_stages_an_account_adds",
+                "compute::crm::a_stage_of_the_accounts_own_is_other_and_no_stranger",
             ),
             ("days begin where the organisation is", "compute::crm::days_begin_at_midnight_where_the_organisation_is"),
         ],
@@ -61,17 +61,15 @@ const CHECKS: &[Of] = &[
             ),
             (
                 "two pipelines with equal labels",
-                "compute::crm::open_won_and_lost_are_the_total_with_equal_labels_and_unknown_stages",
+                "compute::crm::two_pipelines_with_equal_labels_keep_their_stages_apart",
             ),
             ("more deals than a search gives", "hubspot::wire::more_than_a_thousand_deals_are_no_limit"),
             (
-                "an amount that is empty or null",
-                "hubspot::pages::fields_that_are_unknown_missing_null_or_retyped_give_what_is_documented",
+                "an amount that is empty, null or missing",
+                "hubspot::pages::an_amount_that_is_empty_null_or_missing_is_no_amount_in_the_mart",
             ),
-            (
-                "a stage that nobody knows",
-                "compute::crm::open_won_and_lost_are_the_total_with_equal_labels_and_unknown_stages",
-            ),
+            ("a deal without an amount", "compute::crm::a_deal_without_an_amount_counts_and_adds_nothing"),
+            ("a stage that nobody knows", "compute::crm::a_deal_in_a_stage_that_nobody_knows_is_open"),
         ],
     ),
     Of(
@@ -100,7 +98,7 @@ const CHECKS: &[Of] = &[
                 "the window's first and last day, and those beside them",
                 "cases::mart::the_window_is_thirty_local_days_that_end_with_the_day",
             ),
-            ("never closed", "cases::mart::the_window_is_thirty_local_days_that_end_with_the_day"),
+            ("never closed", "cases::mart::a_case_that_was_never_closed_is_closed_on_no_day"),
             ("spellings of one status", "cases::mart::spellings_of_a_label_are_one_label"),
             ("the text Unknown, and null", "cases::mart::unknown_comes_once_however_it_is_unknown"),
             ("small groups", "cases::mart::small_groups_are_merged_in_the_category_breakdown_only"),
@@ -123,8 +121,18 @@ const CHECKS: &[Of] = &[
     Of(
         "mart_sales_daily",
         &[
-            ("the last instant of a day", "softbase::months_are_half_open_and_share_one_connection"),
-            ("credits, nulls, only tax", "compute::sales::a_day_of_awkward_invoices_adds_up"),
+            (
+                "the last instant of a day",
+                "softbase::last_instants::an_invoice_of_the_last_instant_of_a_day_is_on_the_row_of_that_day",
+            ),
+            (
+                "and of a month, a year and a leap day",
+                "softbase::last_instants::the_last_instant_of_a_month_a_year_and_a_leap_day_is_still_theirs",
+            ),
+            ("a credit", "compute::sales::a_credit_is_taken_off_and_counts_as_an_invoice"),
+            ("amounts that are null", "compute::sales::an_invoice_without_any_amount_is_an_invoice_of_zero"),
+            ("only tax", "compute::sales::an_invoice_of_nothing_but_tax_earns_nothing"),
+            ("all of them on one day", "compute::sales::a_day_of_awkward_invoices_adds_up"),
             ("a deleted invoice", "compute::sales::a_deleted_invoice_leaves_its_day_with_zeros"),
             ("no invoices at all", "compute::sales::a_window_without_invoices_has_a_row_of_zeros_a_day"),
             (
@@ -137,7 +145,7 @@ const CHECKS: &[Of] = &[
                 "a work order that is opened again",
                 "compute::sales::a_work_order_that_is_opened_again_is_open_on_the_days_past",
             ),
-            ("quotes", "compute::sales::work_orders_are_open_until_the_day_they_close"),
+            ("quotes", "compute::sales::quotes_are_no_work_orders"),
             ("a padded customer number", "compute::sales::exclusions_ignore_case_and_padding_and_spare_work_orders"),
         ],
     ),
@@ -181,6 +189,7 @@ const CHECKS: &[Of] = &[
                 "compute::ledger::the_second_chart_has_its_cash_in_1010_and_1011_and_its_stock_in_11",
             ),
             ("exactly at a threshold", "compute::ledger::health_changes_exactly_at_its_thresholds"),
+            ("no account is cash", "compute::ledger::without_a_class_cash_there_is_no_statement"),
             (
                 "accounts that mean nothing",
                 "night::ledger::an_organisation_whose_accounts_mean_nothing_has_neither_job_and_check_says_why",
@@ -207,8 +216,22 @@ const CHECKS: &[Of] = &[
                 "compute::fleet::the_year_to_date_is_fiscal_and_skips_what_has_no_row",
             ),
             (
-                "dashboards read through an index",
-                "postgres::reading::dashboards_read_five_years_of_ten_organisations_through_an_index",
+                "days of 23 and 25 hours, in a mart",
+                "compute::zoom::days_of_23_and_25_hours_hold_the_calls_of_their_own_hours",
+            ),
+            ("29 February, in a mart of days", "compute::sales::the_29th_of_february_is_a_day_of_its_own"),
+            ("and of instants", "compute::zoom::the_29th_of_february_has_the_calls_of_its_own_hours"),
+            (
+                "figures add up within and between marts",
+                "properties::the_figures_of_every_mart_add_up_whatever_the_seed",
+            ),
+            ("order, files and duplicates mean nothing", "properties::no_mart_depends_on_order_files_or_duplicates"),
+            ("nor does where pages are cut", "properties::no_mart_depends_on_where_the_sources_cut_their_pages"),
+            ("nor the range", "properties::a_row_is_the_same_in_whatever_range_it_is_computed"),
+            ("a wider window", "properties::a_wider_window_leaves_every_earlier_row_as_it_was"),
+            (
+                "dashboards read through the marts' keys",
+                "postgres::reading::dashboards_read_five_years_of_ten_organisations_through_the_marts_keys",
             ),
         ],
     ),
@@ -221,21 +244,43 @@ const IN_PERIODS: &[(&str, &str)] = &[
     ("the first and the last day of a fiscal year", "fiscal_years_turn_over_in_their_own_month"),
 ];
 
+/// The functions of a file that are tests: those with the attribute directly above.
+fn tests_in(source: &str) -> Vec<&str> {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let is_test = |line: &str| matches!(line, "#[test]" | "#[tokio::test]") || line.starts_with("#[tokio::test(");
+    let pairs = lines.windows(2).filter(|pair| is_test(pair[0]));
+    pairs.filter_map(|pair| Some(pair[1].split_once("fn ")?.1.split_once('(')?.0)).collect()
+}
+
+#[test]
+fn a_function_is_a_test_by_its_attribute() {
+    let source = "#[test]\nfn one() {}\nfn two() {}\n// #[test]\nfn three() {}\n    #[tokio::test(flavor = \"x\")]\n    \
+                  async fn four() {}\n#[tokio::test]\nasync fn five() {}\n#[test]\n#[ignore]\nfn six() {}";
+    assert_eq!(tests_in(source), ["one", "four", "five"]);
+}
+
 #[test]
 fn every_check_is_a_test_by_name() {
     let listed = Command::new(std::env::current_exe().unwrap()).args(["--list", "--format", "terse"]).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     let tests: Vec<_> = listed.lines().filter_map(|line| line.strip_suffix(": test")).collect();
     assert!(tests.len() > 100, "{listed}");
+    let ignored = Command::new(std::env::current_exe().unwrap())
+        .args(["--list", "--format", "terse", "--ignored"])
+        .output()
+        .unwrap();
+    let ignored = String::from_utf8(ignored.stdout).unwrap();
     for job in marts::jobs::JOBS {
         assert!(CHECKS.iter().any(|Of(mart, _)| *mart == job.mart), "nothing is said of {}", job.mart);
     }
     for Of(mart, checks) in CHECKS {
         for (what, test) in *checks {
             assert!(tests.contains(test), "{mart}, {what}: there is no test {test}");
+            assert!(!ignored.contains(&format!("{test}: test")), "{mart}, {what}: {test} is ignored");
         }
     }
+    let of_periods = tests_in(include_str!("../src/periods.rs"));
     for (what, test) in IN_PERIODS {
-        assert!(include_str!("../src/periods.rs").contains(&format!("fn {test}()")), "{what}: there is no test {test}");
+        assert!(of_periods.contains(test), "{what}: there is no test {test}");
     }
 }

@@ -1,5 +1,6 @@
 //! The Softbase extractor and the SQL Server connector, against the simulated server.
 
+mod last_instants;
 mod ledger;
 
 use std::collections::BTreeMap;

@@ -78,6 +78,16 @@ fn the_window_is_thirty_local_days_that_end_with_the_day() {
 }
 
 #[test]
+fn a_case_that_was_never_closed_is_closed_on_no_day() {
+    let (open, closed) = (case("2026-01-10"), case("2026-01-10").day("closed_date", "2026-01-20"));
+    assert_eq!(counts(&scene(&[open.clone().null("closed_date")])), ["1", "1", "0"]);
+    assert_eq!(counts(&scene(&[open.clone(), closed, open])), ["3", "3", "1"]);
+    // However old, and whatever its status says.
+    let old = case("2019-02-28").text("workflow_status", "Closed");
+    assert_eq!(counts(&scene(&[old])), ["1", "0", "0"]);
+}
+
+#[test]
 fn spellings_of_a_label_are_one_label() {
     let status = |text: &str| case("2026-01-10").text("workflow_status", text);
     let row = only(&scene(&[

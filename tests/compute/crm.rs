@@ -81,6 +81,19 @@ fn parts_and_other_are_the_total_whatever_stages_an_account_adds() {
     assert_eq!(scene.rules(), [], "a good snapshot has no findings");
 }
 
+#[test]
+fn a_stage_of_the_accounts_own_is_other_and_no_stranger() {
+    // The account knows 98752154, a stage of its own named by a number; nobody knows 77.
+    let named = |stage| contact("1", Some(stage), LONG_AGO);
+    for (stage, rules) in [("98752154", &[][..]), ("77", &["unknown_stage"])] {
+        let scene = contacts(&[named(stage), contact("2", Some("lead"), LONG_AGO)]);
+        let expected = [("total_contacts", "2"), ("other_lifecycle", "1"), ("leads", "1"), ("customers", "0")];
+        assert_row(&scene.mart()[0], &expected);
+        let found: Vec<_> = scene.rules().into_iter().map(|(rule, _)| rule).collect();
+        assert_eq!(found, rules, "{stage}");
+    }
+}
+
 /// Total, new in 30 and in 7 days.
 fn new(scene: &Scene) -> [String; 3] {
     let row = scene.mart().swap_remove(0);
@@ -377,6 +390,78 @@ fn open_won_and_lost_are_the_total_with_equal_labels_and_unknown_stages() {
         "warning unknown_stage 2026-01-20: 2 deals are in no stage that a pipeline has, and count as open",
     ];
     assert_eq!(findings, expected);
+}
+
+#[test]
+fn two_pipelines_with_equal_labels_keep_their_stages_apart() {
+    // "Contract Sent" and "Closed Won" are stages of both.
+    let rows = [
+        deal("1", "qualifiedtobuy", "1"),
+        deal("2", "91", "2"),
+        deal("3", "91", "4"),
+        deal("4", "closedwon", "8"),
+        deal("5", "92", "16"),
+    ];
+    let scene = deals(&rows);
+    let expected = [
+        ("total_deals", "5"),
+        ("open_deals", "3"),
+        ("won_deals", "2"),
+        ("total_pipeline_value", "7.00"),
+        ("won_value", "24.00"),
+    ];
+    assert_row(&scene.mart()[0], &expected);
+    let stages = by_stage(&scene);
+    let shown = |id: &str| {
+        let stage = &stages[id];
+        format!("{} {} {} {}", stage["label"], stage["pipeline"], stage["count"], stage["value"])
+    };
+    assert_eq!(shown("qualifiedtobuy"), "\"Contract Sent\" \"Sales\" 1 1.00");
+    assert_eq!(shown("91"), "\"Contract Sent\" \"Renewals\" 2 6.00");
+    assert_eq!(shown("closedwon"), "\"Closed Won\" \"Sales\" 1 8.00");
+    assert_eq!(shown("92"), "\"Closed Won\" \"Renewals\" 1 16.00");
+    assert_eq!(stages.as_object().unwrap().len(), 4);
+    assert_eq!(scene.rules(), []);
+}
+
+#[test]
+fn a_deal_in_a_stage_that_nobody_knows_is_open() {
+    let scene = deals(&[deal("1", "77001122", "4.44"), deal("2", "", "5"), deal("3", "closedwon", "1")]);
+    let expected = [
+        ("total_deals", "3"),
+        ("open_deals", "2"),
+        ("won_deals", "1"),
+        ("lost_deals", "0"),
+        ("total_pipeline_value", "9.44"),
+    ];
+    assert_row(&scene.mart()[0], &expected);
+    let stages = by_stage(&scene);
+    assert_eq!([&stages["77001122"]["count"], &stages["unknown"]["count"]], [1, 1]);
+    assert_eq!([&stages["77001122"]["label"], &stages["unknown"]["label"]], [&json!(null), &json!(null)]);
+    assert_eq!(scene.rules(), [("unknown_stage".to_owned(), Some(day("2026-01-20")))]);
+}
+
+#[test]
+fn a_deal_without_an_amount_counts_and_adds_nothing() {
+    let scene = deals(&[
+        deal("1", "qualifiedtobuy", ""),
+        deal("2", "closedwon", ""),
+        deal("3", "closedwon", "10.01"),
+        deal("4", "closedlost", ""),
+    ]);
+    let expected = [
+        ("total_deals", "4"),
+        ("open_deals", "1"),
+        ("won_deals", "2"),
+        ("lost_deals", "1"),
+        ("total_pipeline_value", "0.00"),
+        ("won_value", "10.01"),
+        ("lost_value", "0.00"),
+        // Over both deals that were won: 5.005, away from zero.
+        ("average_deal_size", "5.01"),
+    ];
+    assert_row(&scene.mart()[0], &expected);
+    assert_eq!(scene.rules(), []);
 }
 
 #[test]

@@ -37,6 +37,86 @@ fn a_day_of_awkward_invoices_adds_up() {
     assert_eq!(scene.rules(), [], "a good day has no findings");
 }
 
+/// The row of 20 January 2026 with one invoice.
+fn of_one(invoice: Row) -> std::collections::BTreeMap<String, String> {
+    let scene = sales(org(), "2026-01-20", "2026-01-20", &[invoice], &[work_order("1", "2026-01-01")]);
+    assert_eq!(scene.rules(), [], "it adds up");
+    scene.mart().remove(0)
+}
+
+#[test]
+fn a_credit_is_taken_off_and_counts_as_an_invoice() {
+    let credit = invoice("1", "2026-01-20")
+        .amount("parts_taxable", "-100.10")
+        .amount("labor_non_tax", "-0.40")
+        .amount("total_tax", "-8.04")
+        .amount("grand_total", "-108.54");
+    let expected = [
+        ("parts_revenue", "-100.10"),
+        ("service_revenue", "-0.40"),
+        ("rental_revenue", "0.00"),
+        ("total_revenue", "-100.50"),
+        ("parts_invoices", "1"),
+        ("service_invoices", "1"),
+        ("total_invoices", "1"),
+    ];
+    assert_row(&of_one(credit.clone()), &expected);
+    // An invoice and its credit: a day on which two invoices earned nothing.
+    let invoices = [
+        invoice("2", "2026-01-20")
+            .amount("parts_taxable", "100.10")
+            .amount("labor_non_tax", "0.40")
+            .amount("total_tax", "8.04")
+            .amount("grand_total", "108.54"),
+        credit,
+    ];
+    let mart = sales(org(), "2026-01-20", "2026-01-20", &invoices, &[work_order("1", "2026-01-01")]).mart();
+    let expected = [
+        ("parts_revenue", "0.00"),
+        ("service_revenue", "0.00"),
+        ("total_revenue", "0.00"),
+        ("parts_invoices", "2"),
+        ("service_invoices", "2"),
+        ("total_invoices", "2"),
+    ];
+    assert_row(&mart[0], &expected);
+}
+
+#[test]
+fn an_invoice_without_any_amount_is_an_invoice_of_zero() {
+    let expected = [
+        ("service_revenue", "0.00"),
+        ("parts_revenue", "0.00"),
+        ("rental_revenue", "0.00"),
+        ("sales_revenue", "0.00"),
+        ("total_revenue", "0.00"),
+        ("service_invoices", "0"),
+        ("parts_invoices", "0"),
+        ("rental_invoices", "0"),
+        ("sales_invoices", "0"),
+        ("total_invoices", "1"),
+    ];
+    assert_row(&of_one(invoice("1", "2026-01-20")), &expected);
+    // One amount beside nine that are null.
+    let expected = [("rental_revenue", "12.34"), ("total_revenue", "12.34"), ("rental_invoices", "1")];
+    assert_row(&of_one(invoice("1", "2026-01-20").amount("rental_non_tax", "12.34")), &expected);
+}
+
+#[test]
+fn an_invoice_of_nothing_but_tax_earns_nothing() {
+    let only_tax = invoice("1", "2026-01-20").amount("total_tax", "5.00").amount("grand_total", "5.00");
+    let expected = [
+        ("service_revenue", "0.00"),
+        ("parts_revenue", "0.00"),
+        ("rental_revenue", "0.00"),
+        ("sales_revenue", "0.00"),
+        ("total_revenue", "0.00"),
+        ("service_invoices", "0"),
+        ("total_invoices", "1"),
+    ];
+    assert_row(&of_one(only_tax), &expected);
+}
+
 #[test]
 fn tax_stays_in_the_total_where_the_settings_say_so() {
     let mut with_tax = org();
@@ -131,6 +211,25 @@ fn a_work_order_that_is_opened_again_is_open_on_the_days_past() {
 }
 
 #[test]
+fn quotes_are_no_work_orders() {
+    let closed = |number: &str| work_order(number, "2026-01-19").day("closed_date", "2026-01-20");
+    let work_orders = [
+        work_order("1450001", "2026-01-19"),
+        // Nine is how the number of a quote begins, with blanks before it or not.
+        work_order("9000001", "2026-01-19"),
+        work_order("9199999", "2026-01-19"),
+        work_order(" 9200001 ", "2026-01-19"),
+        work_order("9", "2026-01-19"),
+        closed("9300001"),
+        // These have a nine elsewhere.
+        closed("1490009"),
+    ];
+    let mart = sales(org(), "2026-01-19", "2026-01-20", &[invoice("1", "2026-01-20")], &work_orders).mart();
+    assert_row(&mart[0], &[("open_work_orders", "2"), ("closed_work_orders", "0")]);
+    assert_row(&mart[1], &[("open_work_orders", "1"), ("closed_work_orders", "1")]);
+}
+
+#[test]
 fn a_deleted_invoice_leaves_its_day_with_zeros() {
     let paid = invoice("1", "2026-01-20").amount("labor_taxable", "10").amount("grand_total", "10");
     let work_orders = [work_order("1", "2026-01-01")];
@@ -156,6 +255,31 @@ fn weekdays_count_from_sunday() {
     let mart = sales(org(), "2024-02-29", "2024-03-03", &[], &[work_order("1", "2024-01-01")]).mart();
     let days: Vec<_> = mart.iter().map(|row| row["day_of_week"].as_str()).collect();
     assert_eq!(days, ["4", "5", "6", "0"]);
+}
+
+#[test]
+fn the_29th_of_february_is_a_day_of_its_own() {
+    let paid =
+        |number: &str, date: &str| invoice(number, date).amount("labor_taxable", number).amount("grand_total", number);
+    let invoices = [paid("1", "2024-02-28"), paid("2", "2024-02-29"), paid("4", "2024-02-29"), paid("8", "2024-03-01")];
+    let work_orders = [work_order("1450001", "2024-02-29").day("closed_date", "2024-03-01")];
+    let shown = |from: &str, to: &str| -> Vec<String> {
+        let mart = sales(org(), from, to, &invoices, &work_orders).mart();
+        let names = ["sales_date", "month", "day_of_week", "total_revenue", "open_work_orders"];
+        mart.iter().map(|row| names.map(|name| row[name].as_str()).join(" ")).collect()
+    };
+    let expected = ["2024-02-28 2 3 1.00 0", "2024-02-29 2 4 6.00 1", "2024-03-01 3 5 8.00 0"];
+    assert_eq!(shown("2024-02-28", "2024-03-01"), expected);
+    // The day alone, and a year that has none.
+    assert_eq!(shown("2024-02-29", "2024-02-29"), expected[1..2]);
+    assert_eq!(
+        sales(org(), "2025-02-28", "2025-03-01", &[], &work_orders)
+            .mart()
+            .iter()
+            .map(|row| row["sales_date"].as_str())
+            .collect::<Vec<_>>(),
+        ["2025-02-28", "2025-03-01"]
+    );
 }
 
 #[test]

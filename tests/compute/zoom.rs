@@ -198,6 +198,64 @@ fn a_call_belongs_to_the_local_day_of_its_first_leg() {
     assert_row(&row, &[("inbound_calls", "3"), ("outbound_calls", "0"), ("total_call_minutes", "3")]);
 }
 
+/// Calls of three days in a row, counted for each.
+fn inbound_around(dates: [&str; 3], instants: &[&str]) -> [String; 3] {
+    let legs: Vec<Row> = instants.iter().map(|at| leg(&(at, at, "inbound", at, 60, "answered"))).collect();
+    let mut scene = Scene::new("etl_zoom_metrics", zoom_org(|_| {}), dates[0], dates[2]);
+    for date in dates {
+        // The pull of a day holds what the source gives for it; which day a call is of is for the mart to say.
+        let partition = Partition::Day(day(date));
+        scene.land(dataset("zoom_call_legs").unwrap(), partition, &legs);
+        let covered = [cover(date, "calls", true), cover(date, "daily_report", true)];
+        scene.land(dataset("zoom_coverage").unwrap(), partition, &covered);
+    }
+    scene.land(dataset("zoom_daily_report").unwrap(), Partition::month_of(day(dates[0])), &[]);
+    let mart = scene.mart();
+    assert_eq!(mart.iter().map(|row| row["metric_date"].as_str()).collect::<Vec<_>>(), dates);
+    [0, 1, 2].map(|at| mart[at]["inbound_calls"].clone())
+}
+
+#[test]
+fn days_of_23_and_25_hours_hold_the_calls_of_their_own_hours() {
+    // On 8 March 2026 Chicago goes from six hours behind to five: its 8th is 06:00 to 05:00 in UTC.
+    let spring = ["2026-03-07", "2026-03-08", "2026-03-09"];
+    for (at, expected) in [
+        ("2026-03-08T05:59:59.999Z", ["1", "0", "0"]),
+        ("2026-03-08T06:00:00Z", ["0", "1", "0"]),
+        // Either side of the hour that does not exist.
+        ("2026-03-08T07:59:59.999Z", ["0", "1", "0"]),
+        ("2026-03-08T08:00:00Z", ["0", "1", "0"]),
+        ("2026-03-09T04:59:59.999Z", ["0", "1", "0"]),
+        ("2026-03-09T05:00:00Z", ["0", "0", "1"]),
+    ] {
+        assert_eq!(inbound_around(spring, &[at]), expected, "{at}");
+    }
+    // On 1 November 2026 it goes back: 05:00 to 06:00 of the next day, with half past one at night twice.
+    let autumn = ["2026-10-31", "2026-11-01", "2026-11-02"];
+    for (at, expected) in [
+        ("2026-11-01T04:59:59.999Z", ["1", "0", "0"]),
+        ("2026-11-01T05:00:00Z", ["0", "1", "0"]),
+        ("2026-11-02T05:59:59.999Z", ["0", "1", "0"]),
+        ("2026-11-02T06:00:00Z", ["0", "0", "1"]),
+    ] {
+        assert_eq!(inbound_around(autumn, &[at]), expected, "{at}");
+    }
+    assert_eq!(inbound_around(autumn, &["2026-11-01T06:30:00Z", "2026-11-01T07:30:00Z"]), ["0", "2", "0"]);
+}
+
+#[test]
+fn the_29th_of_february_has_the_calls_of_its_own_hours() {
+    let dates = ["2024-02-28", "2024-02-29", "2024-03-01"];
+    for (at, expected) in [
+        ("2024-02-29T05:59:59.999Z", ["1", "0", "0"]),
+        ("2024-02-29T06:00:00Z", ["0", "1", "0"]),
+        ("2024-03-01T05:59:59.999Z", ["0", "1", "0"]),
+        ("2024-03-01T06:00:00Z", ["0", "0", "1"]),
+    ] {
+        assert_eq!(inbound_around(dates, &[at]), expected, "{at}");
+    }
+}
+
 /// Facts of job 4: a call without a result; and one of an unknown direction, which is neither in nor out.
 #[test]
 fn calls_that_say_little_are_counted_as_far_as_they_go() {

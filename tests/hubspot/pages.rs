@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::bench::*;
+use crate::compute::support::{Scene, assert_row};
 
 async fn bench(files: &[(&str, String)]) -> Bench {
     let mut bench = Bench::new().await;
@@ -147,6 +148,43 @@ async fn fields_that_are_unknown_missing_null_or_retyped_give_what_is_documented
         let line = bench(&[(DEALS_PAGE, body)]).await.refusal(&[DEALS]).await;
         assert!(line.contains(said), "{said} is not in {line}");
         assert!(line.contains("hubspot_deals"), "{line}");
+    }
+}
+
+/// From the answer to the mart: three deals that were won, of which one has an amount.
+#[tokio::test]
+async fn an_amount_that_is_empty_null_or_missing_is_no_amount_in_the_mart() {
+    const STAGE: &str = "closedwon";
+    for amount in [Some(json!("")), Some(json!("  ")), Some(Value::Null), None] {
+        let deal = |id: u64, amount: Option<&Value>| {
+            let mut properties =
+                json!({ "createdate": "2026-01-02T03:04:05Z", "pipeline": "default", "dealstage": STAGE });
+            if let Some(amount) = amount {
+                properties["amount"] = amount.clone();
+            }
+            json!({ "id": id.to_string(), "properties": properties, "archived": false })
+        };
+        let body = json!({ "results": [
+            deal(1, amount.as_ref()),
+            deal(2, Some(&json!("10.01"))),
+            deal(3, amount.as_ref()),
+        ] });
+        let metadata = json!({ "isClosed": "true", "probability": "1.0" });
+        let stage = json!({ "id": STAGE, "label": "Won", "displayOrder": 0, "metadata": metadata, "archived": false });
+        let pipeline = json!({ "id": "default", "label": "Sales", "archived": false, "stages": [stage] });
+        let stages = json!({ "results": [pipeline] }).to_string();
+        let bench = bench(&[(DEALS_PAGE, body.to_string()), ("hubspot_deal_stages/2026-01-20.json", stages)]).await;
+        let mut scene = Scene::new("etl_hubspot_deals", bench.config.orgs[0].clone(), "2026-01-20", "2026-01-20");
+        scene.landed = bench.pull(&[DEALS, STAGES]).await.unwrap();
+        let expected = [
+            ("total_deals", "3"),
+            ("won_deals", "3"),
+            ("won_value", "10.01"),
+            // 3.3366…
+            ("average_deal_size", "3.34"),
+            ("total_pipeline_value", "0.00"),
+        ];
+        assert_row(&scene.mart()[0], &expected);
     }
 }
 
