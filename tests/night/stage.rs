@@ -48,10 +48,19 @@ impl Stage {
     }
 
     pub async fn with(mut options: WorldOptions) -> Stage {
-        marts::extract::http::install_crypto();
         let shift = Arc::new(AtomicI64::new(shift_to(options.to)));
         let told = Arc::clone(&shift);
         options.clock = Clock::from_fn(move || Utc::now() + TimeDelta::seconds(told.load(Ordering::Relaxed)));
+        Stage::on_shift(options, shift).await
+    }
+
+    /// On the clock that the options have; the binary's is the machine's.
+    pub async fn on_clock(options: WorldOptions) -> Stage {
+        Stage::on_shift(options, Arc::default()).await
+    }
+
+    async fn on_shift(options: WorldOptions, shift: Arc<AtomicI64>) -> Stage {
+        marts::extract::http::install_crypto();
         let world = World::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         world.write_config(folder.path()).unwrap();
