@@ -21,6 +21,7 @@ use relanded::{Change, Night};
 struct Seed(u64);
 
 impl Drop for Seed {
+    #[expect(clippy::print_stderr, reason = "shown beside the panic of the test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the seed was {}", self.0);

@@ -31,14 +31,14 @@ async fn fill(test: &TestDatabase) {
             job.mart
         );
         let columns = test.values(&columns).await;
-        let value = |column: &String| match column.as_str() {
+        let of_column = columns.iter().map(|column| match column.as_str() {
             "org_id" => "org_id",
             "year" => "extract(year from day)",
             "month" => "extract(month from day)",
             "day_of_week" => "extract(dow from day)",
             _ => "day",
-        };
-        let values: Vec<_> = columns.iter().map(value).collect();
+        });
+        let values: Vec<_> = of_column.collect();
         let rows = if job.key == ["year", "month"] { "months" } else { "days" };
         let insert =
             format!("insert into {} ({}) select {} from {rows}", job.mart, columns.join(", "), values.join(", "));
@@ -141,7 +141,9 @@ async fn dashboards_read_five_years_of_ten_organisations_through_the_marts_keys(
             reads.push((format!("the newest {count} of {}", job.mart), key_of(job), newest(job, count)));
         }
     }
-    reads.extend(READS.iter().map(|(what, index, sql)| (what.to_string(), index.to_string(), sql.to_string())));
+    for (what, index, sql) in READS {
+        reads.push(((*what).to_owned(), (*index).to_owned(), (*sql).to_owned()));
+    }
     for test in TestDatabase::each().await {
         fill(&test).await;
         assert_eq!(test.value("select count(*) from mart_sales_daily").await, (10 * 1826).to_string());
