@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-server lint bench bench-quick bench-once measure clean
+.PHONY: help setup demo test test-server lint manifests sbom bench bench-quick bench-once measure clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -31,6 +31,15 @@ lint: setup ## Check formatting, lints, licences and scripts
 	@if command -v shellcheck >/dev/null; then \
 	    set -x; shellcheck scripts/*.sh .ci/run; \
 	else echo "shellcheck is missing, the scripts stay unchecked"; fi
+
+manifests: ## Check what is in deploy/ by the schemas and checkers of its platforms
+	scripts/manifests.sh
+
+sbom: setup ## Write what the program is made of, as CycloneDX, to target/marts.cdx.json
+	@command -v cargo-cyclonedx >/dev/null || { \
+	    echo "cargo-cyclonedx is missing (cargo install cargo-cyclonedx --locked)" >&2; exit 1; }
+	$(CARGO) cyclonedx --format json --override-filename marts.cdx
+	mkdir -p target && mv marts.cdx.json target/
 
 bench: setup ## Measure every step, with a release build (benches/README.md)
 	$(CARGO) bench --locked
