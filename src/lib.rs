@@ -10,6 +10,7 @@
 //! Read [`jobs`] first: the table of what is filled from what. Then [`datasets`], the table of what is pulled, and
 //! [`run`], which takes a night through its four steps: [`extract`] into [`staging`], [`compute`], [`audit`], [`publish`].
 
+pub mod accept;
 pub mod audit;
 pub mod changes;
 pub mod cli;

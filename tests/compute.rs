@@ -1,6 +1,7 @@
 //! DuckDB compute: the macros, the marts on awkward rows, what is refused, and the audits.
 
 mod crm;
+mod families;
 mod financial;
 mod fleet;
 mod ledger;
@@ -12,4 +13,5 @@ mod refusals;
 mod sales;
 mod sql_folder;
 pub mod support;
+mod unusual;
 mod zoom;

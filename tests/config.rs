@@ -107,7 +107,7 @@ fn the_example_shows_every_key() {
         assert_eq!(*keys, known, "keys of {table}: the example against the parser");
         probed += 1;
     }
-    assert_eq!(probed, 17, "tables of the example");
+    assert_eq!(probed, 19, "tables of the example");
 }
 
 #[test]
@@ -126,6 +126,46 @@ fn what_is_left_out_has_its_default() {
     assert!(!softbase.total_includes_tax);
     assert_eq!((softbase.server.port, softbase.server.tls), (1433, SqlTls::Required));
     assert!(softbase.ledger.is_none() && !org.has(Connector::SoftbaseLedger));
+}
+
+#[test]
+fn audits_warn_as_the_file_says_for_all_and_for_one() {
+    let thresholds = |text: &str| {
+        let audit = parse(text).unwrap().orgs[0].audit;
+        (audit.drop_pct, audit.jump_pct, audit.stale_days)
+    };
+    assert_eq!(thresholds(ORG), (50, 50, 5));
+    let all = "[audit]\ndrop_pct = 20\nstale_days = 3\n";
+    assert_eq!(thresholds(&format!("{all}{ORG}")), (20, 50, 3));
+    assert_eq!(thresholds(&format!("{all}{ORG}[org.audit]\njump_pct = 200\ndrop_pct = 0\n")), (0, 200, 3));
+    for (line, said) in [
+        ("drop_pct = 101", "drop_pct is a share of what is published: 0 to 100"),
+        ("jump_pct = 100001", "jump_pct is a percentage of what is published: 0 to 100000"),
+        ("stale_days = 0", "stale_days is a number of days: 1 to 366"),
+        ("stale_days = 367", "stale_days is a number of days: 1 to 366"),
+    ] {
+        assert!(refusal(&format!("[audit]\n{line}\n{ORG}")).ends_with(said), "{line}");
+        assert!(refusal(&format!("{ORG}[org.audit]\n{line}\n")).ends_with(said), "{line}");
+    }
+    assert!(refusal(&format!("[audit]\njump = 5\n{ORG}")).contains("unknown key \"jump\" in [audit]"));
+}
+
+#[test]
+fn months_are_closed_as_the_file_says() {
+    let until = |lines: &str, last: &str| {
+        let org = parse(&format!("{ORG}{lines}")).unwrap().orgs.swap_remove(0);
+        org.closed.until(last.parse().unwrap()).map(|day| day.to_string())
+    };
+    assert_eq!(until("", "2026-01-20"), None);
+    assert_eq!(until("closed_through = \"2024-02\"\n", "2026-01-20").as_deref(), Some("2024-02-29"));
+    assert_eq!(until("close_after_days = 15\n", "2026-01-15").as_deref(), Some("2025-11-30"));
+    assert_eq!(until("close_after_days = 15\n", "2026-01-16").as_deref(), Some("2025-12-31"));
+    for (line, said) in [
+        ("closed_through = \"2025-12-31\"", "is not a month: write it as in \"2024-02\""),
+        ("close_after_days = 3661", "a month closes 0 to 3660 days after its end"),
+    ] {
+        assert!(refusal_with(line).ends_with(said), "{line}: {}", refusal_with(line));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod stage;
 
 mod changes;
+mod closed;
 mod columns;
 mod crm;
 mod explain;

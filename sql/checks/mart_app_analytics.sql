@@ -7,8 +7,8 @@
 -- rest; the users last seen day by day are the distinct users of the day; nothing is negative; no more downloads of a
 -- system than new users; top_screens are ten at most and have no more views than there were.
 -- Warnings: averages too large for their column, events without sessions, most events without a user or session, days
--- missing in the longest window, downloads of both systems above the new users, and a day that lost many of the users
--- published for it.
+-- missing in the longest window, downloads of both systems above the new users, a day that lost many of the users
+-- published for it or gained many, and days that have no row.
 
 with
 
@@ -278,7 +278,44 @@ volume as (
 
     where
         published.daily_active_users >= 5
-        and mart.daily_active_users * 100 < published.daily_active_users * (100 - settings.drop_pct)
+        and mart.daily_active_users * 100::bigint < published.daily_active_users * (100 - settings.drop_pct)
+
+),
+
+jumps as (
+
+    select
+        'jump'                                                                    as rule,
+        'warning'                                                                 as severity,
+        mart.metric_date                                                          as period,
+        mart.daily_active_users || ' users where ' || published.daily_active_users || ' are published'
+                                                                                  as detail
+
+    from mart
+
+    inner join published on mart.metric_date = published.metric_date
+
+    cross join settings
+
+    where
+        published.daily_active_users >= 5
+        and mart.daily_active_users * 100::bigint > published.daily_active_users * (100 + settings.jump_pct)
+
+),
+
+gap as (
+
+    select
+        'gap'                                                                     as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        'no row is published of ' || count(*) || ' days before the first of this run, from '
+            || min(missing_periods.period_start) || ' to ' || max(missing_periods.period_start)
+            || ': --from and --to restate what the source, or staging, still has' as detail
+
+    from missing_periods
+
+    having count(*) > 0
 
 ),
 
@@ -325,6 +362,14 @@ final as (
     union all
 
     select rule, severity, period, detail from volume
+
+    union all
+
+    select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from gap
 
 )
 

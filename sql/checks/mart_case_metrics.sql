@@ -6,7 +6,8 @@
 -- total; the counts are those of the staged cases, counted once more by their days; no category is smaller than
 -- the settings allow.
 -- Warnings: cases that were closed before they were created, many cases without a day of creation, a total far from the
--- one published last, a table in which nothing is new, and columns that nobody has put on the list yet.
+-- one published last, a table in which nothing is new, columns that nobody has put on the list yet, and days that have
+-- no row.
 -- No label appears in a finding.
 
 with
@@ -221,10 +222,7 @@ volume as (
 
     where
         published.total_cases >= 5
-        and (
-            mart.total_cases * 100 < published.total_cases * (100 - settings.drop_pct)
-            or mart.total_cases * 100 > published.total_cases * (100 + settings.jump_pct)
-        )
+        and mart.total_cases * 100::bigint < published.total_cases * (100 - settings.drop_pct)
 
 ),
 
@@ -265,6 +263,45 @@ new_columns as (
 
 ),
 
+jumps as (
+
+    select
+        'jump'                                                                    as rule,
+        'warning'                                                                 as severity,
+        mart.snapshot_date                                                        as period,
+        mart.total_cases || ' cases where ' || published.total_cases || ' are published for '
+            || published.snapshot_date                                            as detail
+
+    from mart
+
+    inner join last_published on mart.snapshot_date = last_published.period
+
+    inner join published on last_published.snapshot_date = published.snapshot_date
+
+    cross join settings
+
+    where
+        published.total_cases >= 5
+        and mart.total_cases * 100::bigint > published.total_cases * (100 + settings.jump_pct)
+
+),
+
+gap as (
+
+    select
+        'gap'                                                                     as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        'no row is published of ' || count(*) || ' days before the first of this run, from '
+            || min(missing_periods.period_start) || ' to ' || max(missing_periods.period_start)
+            || ': --from and --to restate what the source, or staging, still has' as detail
+
+    from missing_periods
+
+    having count(*) > 0
+
+),
+
 final as (
 
     select rule, severity, period, detail from parts_and_total
@@ -300,6 +337,14 @@ final as (
     union all
 
     select rule, severity, period, detail from new_columns
+
+    union all
+
+    select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from gap
 
 )
 

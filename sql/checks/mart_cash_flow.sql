@@ -5,7 +5,8 @@
 -- Errors: what the ledger itself breaks (softbase_ledger_faults in sql/shared); operating, investing, financing and
 -- other that are not the change in cash; a breakdown whose summary or entries disagree with the columns; a month whose
 -- cash is not last month's and the change.
--- Warnings: accounts that end up under other, and a closed month that moved much against what is published.
+-- Warnings: accounts that end up under other, a closed month that moved far from what is published, a month in which
+-- far fewer accounts moved, and months that have no row.
 
 with
 
@@ -234,6 +235,59 @@ jumps as (
 
 ),
 
+moved_accounts as (
+
+    select
+        make_date(mart.year, mart.month, 1)                         as period,
+        coalesce(list_sum((mart.non_operating_breakdown -> '$.entries[*].accounts')::bigint[]), 0)
+                                                                    as new_accounts,
+        coalesce(list_sum((published.non_operating_breakdown -> '$.entries[*].accounts')::bigint[]), 0)
+                                                                    as old_accounts
+
+    from mart
+
+    inner join published
+        on mart.year = published.year
+        and mart.month = published.month
+
+),
+
+volume as (
+
+    select
+        'volume'                                                    as rule,
+        'warning'                                                   as severity,
+        moved_accounts.period                                       as period,
+        moved_accounts.new_accounts || ' accounts moved cash where ' || moved_accounts.old_accounts
+            || ' are published'                                     as detail
+
+    from moved_accounts
+
+    cross join settings
+
+    where
+        moved_accounts.old_accounts >= 5
+        and moved_accounts.new_accounts * 100 < moved_accounts.old_accounts * (100 - settings.drop_pct)
+
+),
+
+gap as (
+
+    select
+        'gap'                                                       as rule,
+        'warning'                                                   as severity,
+        null::date                                                  as period,
+        'no row is published of ' || count(*) || ' months before the first of this run, from '
+            || min(missing_periods.period_start) || ' to ' || max(missing_periods.period_start)
+            || ': --from and --to restate what the source, or staging, still has'
+                                                                    as detail
+
+    from missing_periods
+
+    having count(*) > 0
+
+),
+
 final as (
 
     select rule, severity, period, detail from softbase_ledger_faults
@@ -257,6 +311,14 @@ final as (
     union all
 
     select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from volume
+
+    union all
+
+    select rule, severity, period, detail from gap
 
 )
 

@@ -5,7 +5,8 @@
 -- Errors: the eight stages come to the total, no count is negative, new in 7 days are new in 30 and all are contacts,
 -- and the total is that of the ids in the snapshot.
 -- Warnings: a listing that HubSpot's own count does not confirm, contacts listed twice, stages that the account does
--- not know, contacts without a creation date, and a snapshot that lost many of the contacts published before it.
+-- not know, contacts without a creation date, a snapshot that lost many of the contacts published before it or gained
+-- many, one in which nothing is new, and days that have no row.
 
 with
 
@@ -18,7 +19,8 @@ contacts as (
         contact_id,
         lifecycle_stage,
         coalesce(created_at, record_created_at)                                   as created_at,
-        created_at is null                                                        as is_undated
+        created_at is null                                                        as is_undated,
+        greatest(created_at, record_created_at, modified_at)                      as changed_at
 
     from hubspot_contacts
 
@@ -58,7 +60,8 @@ listed as (
         count(distinct contacts.contact_id) filter (
             where contacts.created_at is null or contacts.created_at < periods.ends_at
         )                                                                         as counted,
-        count(distinct contacts.contact_id) filter (where contacts.is_undated)    as undated
+        count(distinct contacts.contact_id) filter (where contacts.is_undated)    as undated,
+        max(contacts.changed_at)                                                  as changed_at
 
     from contacts
 
@@ -249,7 +252,66 @@ volume as (
 
     cross join settings
 
-    where mart.total_contacts * 100 < published.total_contacts * (100 - settings.drop_pct)
+    where mart.total_contacts * 100::bigint < published.total_contacts * (100 - settings.drop_pct)
+
+),
+
+jumps as (
+
+    select
+        'jump'                                                                    as rule,
+        'warning'                                                                 as severity,
+        mart.snapshot_date                                                        as period,
+        mart.total_contacts || ' contacts where ' || published.total_contacts || ' are published for '
+            || published.snapshot_date                                            as detail
+
+    from mart
+
+    inner join before on mart.snapshot_date = before.snapshot_date
+
+    inner join published on before.published_date = published.snapshot_date
+
+    cross join settings
+
+    where
+        published.total_contacts >= 5
+        and mart.total_contacts * 100::bigint > published.total_contacts * (100 + settings.jump_pct)
+
+),
+
+staleness as (
+
+    select
+        'stale'                                                                   as rule,
+        'warning'                                                                 as severity,
+        listed.snapshot_date                                                      as period,
+        'the newest contact was created or changed '
+            || coalesce('at ' || listed.changed_at::timestamp || ' UTC', 'at no time')
+                                                                                  as detail
+
+    from listed
+
+    inner join periods on listed.snapshot_date = periods.period_start
+
+    cross join settings
+
+    where (listed.changed_at::timestamp >= periods.ends_at - to_days(settings.stale_days)) is not true
+
+),
+
+gap as (
+
+    select
+        'gap'                                                                     as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        'no row is published of ' || count(*) || ' days before the first of this run, from '
+            || min(missing_periods.period_start) || ' to ' || max(missing_periods.period_start)
+            || ': --from and --to restate what the source, or staging, still has' as detail
+
+    from missing_periods
+
+    having count(*) > 0
 
 ),
 
@@ -284,6 +346,18 @@ final as (
     union all
 
     select rule, severity, period, detail from volume
+
+    union all
+
+    select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from staleness
+
+    union all
+
+    select rule, severity, period, detail from gap
 
 )
 

@@ -7,7 +7,8 @@
 -- used by two pipelines.
 -- Warnings: a listing that HubSpot's own count does not confirm, deals listed twice, deals without a stage or in one
 -- that was deleted, stages that do not say whether they are closed, foreign amounts that HubSpot has not converted,
--- and a snapshot that lost many of the deals published before it.
+-- a snapshot that lost many of the deals published before it or gained many, a pipeline whose value moved far, a
+-- snapshot in which nothing is new, and days that have no row.
 
 with
 
@@ -21,7 +22,9 @@ deals as (
         hubspot_deals.stage_id                                                    as stage_id,
         hubspot_deals.currency                                                    as currency,
         coalesce(hubspot_deals.created_at, hubspot_deals.record_created_at)       as created_at,
-        hubspot_deals.amount <> 0 and hubspot_deals.home_amount is null           as is_unconverted
+        hubspot_deals.amount <> 0 and hubspot_deals.home_amount is null           as is_unconverted,
+        greatest(hubspot_deals.created_at, hubspot_deals.record_created_at, hubspot_deals.modified_at)
+                                                                                  as changed_at
 
     from hubspot_deals
 
@@ -69,7 +72,8 @@ listed as (
         count(distinct deals.deal_id)                                             as deals,
         count(distinct deals.deal_id) filter (
             where deals.created_at is null or deals.created_at < periods.ends_at
-        )                                                                         as counted
+        )                                                                         as counted,
+        max(deals.changed_at)                                                     as changed_at
 
     from deals
 
@@ -335,7 +339,91 @@ volume as (
 
     cross join settings
 
-    where mart.total_deals * 100 < published.total_deals * (100 - settings.drop_pct)
+    where mart.total_deals * 100::bigint < published.total_deals * (100 - settings.drop_pct)
+
+),
+
+jumps as (
+
+    select
+        'jump'                                                                    as rule,
+        'warning'                                                                 as severity,
+        mart.snapshot_date                                                        as period,
+        mart.total_deals || ' deals where ' || published.total_deals || ' are published for '
+            || published.snapshot_date                                            as detail
+
+    from mart
+
+    inner join before on mart.snapshot_date = before.snapshot_date
+
+    inner join published on before.published_date = published.snapshot_date
+
+    cross join settings
+
+    where
+        published.total_deals >= 5
+        and mart.total_deals * 100::bigint > published.total_deals * (100 + settings.jump_pct)
+
+),
+
+pipeline_jumps as (
+
+    select
+        'jump'                                                                    as rule,
+        'warning'                                                                 as severity,
+        mart.snapshot_date                                                        as period,
+        'total_pipeline_value is ' || mart.total_pipeline_value || ' where ' || published.total_pipeline_value
+            || ' is published for ' || published.snapshot_date                    as detail
+
+    from mart
+
+    inner join before on mart.snapshot_date = before.snapshot_date
+
+    inner join published on before.published_date = published.snapshot_date
+
+    cross join settings
+
+    where
+        published.open_deals >= 5
+        and published.total_pipeline_value <> 0
+        and abs(mart.total_pipeline_value - published.total_pipeline_value) * 100
+        > abs(published.total_pipeline_value) * settings.jump_pct
+
+),
+
+staleness as (
+
+    select
+        'stale'                                                                   as rule,
+        'warning'                                                                 as severity,
+        listed.snapshot_date                                                      as period,
+        'the newest deal was created or changed '
+            || coalesce('at ' || listed.changed_at::timestamp || ' UTC', 'at no time')
+                                                                                  as detail
+
+    from listed
+
+    inner join periods on listed.snapshot_date = periods.period_start
+
+    cross join settings
+
+    where (listed.changed_at::timestamp >= periods.ends_at - to_days(settings.stale_days)) is not true
+
+),
+
+gap as (
+
+    select
+        'gap'                                                                     as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        'no row is published of ' || count(*) || ' days before the first of this run, from '
+            || min(missing_periods.period_start) || ' to ' || max(missing_periods.period_start)
+            || ': --from and --to restate what the source, or staging, still has' as detail
+
+    from missing_periods
+
+    having count(*) > 0
 
 ),
 
@@ -382,6 +470,22 @@ final as (
     union all
 
     select rule, severity, period, detail from volume
+
+    union all
+
+    select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from pipeline_jumps
+
+    union all
+
+    select rule, severity, period, detail from staleness
+
+    union all
+
+    select rule, severity, period, detail from gap
 
 )
 

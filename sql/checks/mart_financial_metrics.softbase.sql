@@ -3,8 +3,9 @@
 -- reads: softbase_gl, softbase_chart_of_accounts
 --
 -- Errors: what the ledger itself breaks (softbase_ledger_faults in sql/shared); revenue less expenses that is not net
--- income; assets that are not liabilities and equity.
--- Warnings: a margin that its column cannot hold, and a closed month that moved much against what is published.
+-- income; assets that are not liabilities and equity; a margin that is not gross profit over income.
+-- Warnings: a margin that its column cannot hold or that is above 100, a closed month that moved far from what is
+-- published, an open one that lost much of it, and months that have no row.
 
 with
 
@@ -135,6 +136,82 @@ jumps as (
 
 ),
 
+margin_of_income as (
+
+    select
+        'margin'                                                    as rule,
+        'error'                                                     as severity,
+        mart.period_start                                           as period,
+        'gross_margin_pct ' || mart.gross_margin_pct || ' is not gross_profit ' || mart.gross_profit || ' over income '
+            || income.income                                        as detail
+
+    from mart
+
+    inner join income on mart.period_start = income.period_start
+
+    -- Rounded to two places; of an income below zero there is none.
+    where
+        (mart.gross_margin_pct is not null and income.income <= 0)
+        or abs(mart.gross_margin_pct * income.income::decimal(18, 2) - mart.gross_profit * 100)
+        > income.income::decimal(18, 2) * 0.005
+
+),
+
+ranges as (
+
+    select
+        'range'                                                     as rule,
+        'warning'                                                   as severity,
+        mart.period_start                                           as period,
+        'gross_margin_pct ' || mart.gross_margin_pct || ' is above 100: the cost of goods sold is below zero'
+                                                                    as detail
+
+    from mart
+
+    -- A loss has no lower bound.
+    where mart.gross_margin_pct > 100
+
+),
+
+volume as (
+
+    select
+        'volume'                                                    as rule,
+        'warning'                                                   as severity,
+        comparisons.period                                          as period,
+        comparisons.measure || ' of the open month is ' || comparisons.new_amount || ' where '
+            || comparisons.old_amount || ' is published'            as detail
+
+    from comparisons
+
+    cross join settings
+
+    -- What is posted in a month that is open does not vanish; of a closed one it is a jump.
+    where
+        comparisons.period_end >= settings.as_of
+        and comparisons.measure in ('total_revenue', 'total_expenses')
+        and comparisons.old_amount > 0
+        and comparisons.new_amount * 100 < comparisons.old_amount * (100 - settings.drop_pct)
+
+),
+
+gap as (
+
+    select
+        'gap'                                                       as rule,
+        'warning'                                                   as severity,
+        null::date                                                  as period,
+        'no row is published of ' || count(*) || ' months before the first of this run, from '
+            || min(missing_periods.period_start) || ' to ' || max(missing_periods.period_start)
+            || ': --from and --to restate what the source, or staging, still has'
+                                                                    as detail
+
+    from missing_periods
+
+    having count(*) > 0
+
+),
+
 final as (
 
     select rule, severity, period, detail from softbase_ledger_faults
@@ -154,6 +231,22 @@ final as (
     union all
 
     select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from margin_of_income
+
+    union all
+
+    select rule, severity, period, detail from ranges
+
+    union all
+
+    select rule, severity, period, detail from volume
+
+    union all
+
+    select rule, severity, period, detail from gap
 
 )
 

@@ -5,9 +5,10 @@
 -- Errors, to the cent: revenue less expenses is net income; assets are liabilities and equity; gross profit is income
 -- less cost of goods sold; a section's total is the sum of its leaves (the operating section's may be that of its
 -- adjustments); the change in cash is operating, investing and financing; operating cash flow is what the operating
--- section says in one of its two readings. No line comes twice, a report covers its month up to the last day reported,
--- and all reports are in one currency and on one basis.
--- Warnings: a margin that its column cannot hold, a closed month that moved far from what is published.
+-- section says in one of its two readings; the margin is gross profit over income. No line comes twice, a report covers
+-- its month up to the last day reported, and all reports are in one currency and on one basis.
+-- Warnings: a margin that its column cannot hold or that is above 100, a closed month that moved far from what is
+-- published, an open one that lost much of it, and months that have no row.
 
 with
 
@@ -415,6 +416,82 @@ jumps as (
 
 ),
 
+margin_of_income as (
+
+    select
+        'margin'                                                    as rule,
+        'error'                                                     as severity,
+        mart.period_start                                           as period,
+        'gross_margin_pct ' || mart.gross_margin_pct || ' is not gross_profit ' || mart.gross_profit || ' over income '
+            || measures.income                                      as detail
+
+    from mart
+
+    inner join measures on mart.period_start = measures.period
+
+    -- Rounded to two places; of an income below zero there is none.
+    where
+        (mart.gross_margin_pct is not null and measures.income <= 0)
+        or abs(mart.gross_margin_pct * measures.income::decimal(18, 2) - mart.gross_profit * 100)
+        > measures.income::decimal(18, 2) * 0.005
+
+),
+
+ranges as (
+
+    select
+        'range'                                                     as rule,
+        'warning'                                                   as severity,
+        mart.period_start                                           as period,
+        'gross_margin_pct ' || mart.gross_margin_pct || ' is above 100: the cost of goods sold is below zero'
+                                                                    as detail
+
+    from mart
+
+    -- A loss has no lower bound.
+    where mart.gross_margin_pct > 100
+
+),
+
+volume as (
+
+    select
+        'volume'                                                    as rule,
+        'warning'                                                   as severity,
+        comparisons.period                                          as period,
+        comparisons.measure || ' of the open month is ' || comparisons.new_amount || ' where '
+            || comparisons.old_amount || ' is published'            as detail
+
+    from comparisons
+
+    cross join settings
+
+    -- What is posted in a month that is open does not vanish; of a closed one it is a jump.
+    where
+        comparisons.period_end >= settings.as_of
+        and comparisons.measure in ('total_revenue', 'total_expenses')
+        and comparisons.old_amount > 0
+        and comparisons.new_amount * 100 < comparisons.old_amount * (100 - settings.drop_pct)
+
+),
+
+gap as (
+
+    select
+        'gap'                                                       as rule,
+        'warning'                                                   as severity,
+        null::date                                                  as period,
+        'no row is published of ' || count(*) || ' months before the first of this run, from '
+            || min(missing_periods.period_start) || ' to ' || max(missing_periods.period_start)
+            || ': --from and --to restate what the source, or staging, still has'
+                                                                    as detail
+
+    from missing_periods
+
+    having count(*) > 0
+
+),
+
 final as (
 
     select rule, severity, period, detail from income_statement
@@ -458,6 +535,22 @@ final as (
     union all
 
     select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from margin_of_income
+
+    union all
+
+    select rule, severity, period, detail from ranges
+
+    union all
+
+    select rule, severity, period, detail from volume
+
+    union all
+
+    select rule, severity, period, detail from gap
 
 )
 

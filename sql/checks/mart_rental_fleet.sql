@@ -3,10 +3,12 @@
 -- reads: softbase_equipment, softbase_rental_lines, softbase_work_orders, softbase_invoices
 --
 -- Errors: the states add up to the fleet and the types to every state, and there are as many units as equipment has
--- identities; utilization is what they say; revenue is the sum of its days, counted again from the invoices, and of its
--- types; there are no more customers than open rental orders; a fleet has rental lines; no number comes twice.
+-- identities; utilization is what they say, from 0 to 100; revenue is the sum of its days, counted again from the
+-- invoices, and of its types; there are no more customers than open rental orders; a fleet has rental lines; no number
+-- comes twice.
 -- Warnings: open rental lines that name no unit of the fleet, lines that rent several units by a number these share, no
--- unit at all, and a fleet or its rentals much smaller than what was published last.
+-- unit at all, a fleet or its rentals much smaller or larger than what was published last, a dealer of whom nothing is
+-- new, and days that have no row.
 
 with
 
@@ -92,6 +94,8 @@ objects as (
         regexp_extract_all(units_by_type::varchar, '"available": (\d+)', 1)       as available,
         regexp_extract_all(units_by_type::varchar, '"maintenance": (\d+)', 1)     as maintenance,
         regexp_extract_all(units_by_type::varchar, '"other": (\d+)', 1)           as other,
+        regexp_extract_all(units_by_type::varchar, '"utilization_rate": (-?\d+\.\d+)', 1)
+                                                                                  as rates,
         regexp_extract_all(revenue_by_type::varchar, ': (-?\d+\.\d\d)', 1)        as revenue
 
     from mart
@@ -416,6 +420,28 @@ utilization as (
 
 ),
 
+ranges as (
+
+    select
+        'range'                                                                   as rule,
+        'error'                                                                   as severity,
+        mart.snapshot_date                                                        as period,
+        'utilization_rate ' || coalesce(mart.utilization_rate::varchar, 'null') || ', by type '
+            || array_to_string(objects.rates, ', ') || ': a share of units is between 0 and 100'
+                                                                                  as detail
+
+    from mart
+
+    inner join objects on mart.snapshot_date = objects.snapshot_date
+
+    where
+        mart.utilization_rate < 0
+        or mart.utilization_rate > 100
+        or list_min(list_transform(objects.rates, lambda text: text::decimal(18, 2))) < 0
+        or list_max(list_transform(objects.rates, lambda text: text::decimal(18, 2))) > 100
+
+),
+
 revenue_and_days as (
 
     select
@@ -600,12 +626,117 @@ volume as (
     where
         (
             published.total_units >= 5
-            and mart.total_units * 100 < published.total_units * (100 - settings.drop_pct)
+            and mart.total_units * 100::bigint < published.total_units * (100 - settings.drop_pct)
         )
         or (
             published.rented_units >= 5
-            and mart.rented_units * 100 < published.rented_units * (100 - settings.drop_pct)
+            and mart.rented_units * 100::bigint < published.rented_units * (100 - settings.drop_pct)
         )
+
+),
+
+jumps as (
+
+    select
+        'jump'                                                                    as rule,
+        'warning'                                                                 as severity,
+        mart.snapshot_date                                                        as period,
+        mart.total_units || ' units and ' || mart.rented_units || ' rented where ' || published.total_units || ' and '
+            || published.rented_units || ' are published of ' || published.snapshot_date
+                                                                                  as detail
+
+    from mart
+
+    inner join last_published on mart.snapshot_date = last_published.snapshot_date
+
+    inner join published on last_published.published_date = published.snapshot_date
+
+    cross join settings
+
+    where
+        (
+            published.total_units >= 5
+            and mart.total_units * 100::bigint > published.total_units * (100 + settings.jump_pct)
+        )
+        or (
+            published.rented_units >= 5
+            and mart.rented_units * 100::bigint > published.rented_units * (100 + settings.jump_pct)
+        )
+
+),
+
+newest_orders as (
+
+    select
+        periods.period_start                                                      as period,
+        max(
+            greatest(
+                case when orders.open_date <= periods.period_end then orders.open_date end,
+                case when orders.closed_date <= periods.period_end then orders.closed_date end
+            )
+        )                                                                         as order_date
+
+    from periods
+
+    left join orders on periods.period_start = orders.snapshot_date
+
+    group by periods.period_start
+
+),
+
+newest_invoices as (
+
+    select
+        periods.period_start                                                      as period,
+        max(invoices.invoice_date)                                                as invoice_date
+
+    from periods
+
+    left join invoices on invoices.invoice_date <= periods.period_end
+
+    group by periods.period_start
+
+),
+
+staleness as (
+
+    select
+        'stale'                                                                   as rule,
+        'warning'                                                                 as severity,
+        mart.snapshot_date                                                        as period,
+        'the newest work order or invoice is of '
+            || coalesce(greatest(newest_orders.order_date, newest_invoices.invoice_date)::varchar, 'no day at all')
+                                                                                  as detail
+
+    from mart
+
+    inner join newest_orders on mart.snapshot_date = newest_orders.period
+
+    inner join newest_invoices on mart.snapshot_date = newest_invoices.period
+
+    cross join settings
+
+    where
+        mart.total_units > 0
+        and (
+            greatest(newest_orders.order_date, newest_invoices.invoice_date) + settings.stale_days > mart.snapshot_date
+        ) is not true
+
+),
+
+gap as (
+
+    select
+        'gap'                                                                     as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        'no row is published of ' || count(*) || ' days before the first of this run, from '
+            || min(missing_periods.period_start) || ' to ' || max(missing_periods.period_start)
+            || ': --from and --to restate what the source, or staging, still has' as detail
+
+    from missing_periods
+
+    having count(*) > 0
 
 ),
 
@@ -664,6 +795,22 @@ final as (
     union all
 
     select rule, severity, period, detail from volume
+
+    union all
+
+    select rule, severity, period, detail from ranges
+
+    union all
+
+    select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from staleness
+
+    union all
+
+    select rule, severity, period, detail from gap
 
 )
 

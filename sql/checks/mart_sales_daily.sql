@@ -5,7 +5,8 @@
 -- Errors: total_revenue less the four departments is what the invoices' miscellaneous lines and unexplained differences
 -- come to; counts are not negative, and no department counts more invoices than there are; no number comes twice.
 -- Warnings: invoices whose lines and tax are not their grand total, invoices left out by the settings, a day that lost
--- many of the invoices published for it, and a register in which nothing is new.
+-- many of the invoices published for it or whose revenue moved far, a register in which nothing is new, and days that
+-- have no row.
 
 with
 
@@ -261,7 +262,7 @@ volume as (
 
     where
         published.total_invoices >= 5
-        and mart.total_invoices * 100 < published.total_invoices * (100 - settings.drop_pct)
+        and mart.total_invoices * 100::bigint < published.total_invoices * (100 - settings.drop_pct)
 
 ),
 
@@ -296,6 +297,47 @@ staleness as (
 
 ),
 
+jumps as (
+
+    select
+        'jump'                                                                    as rule,
+        'warning'                                                                 as severity,
+        mart.sales_date                                                           as period,
+        'total_revenue is ' || mart.total_revenue || ' where ' || published.total_revenue || ' is published'
+                                                                                  as detail
+
+    from mart
+
+    inner join published on mart.sales_date = published.sales_date
+
+    cross join settings
+
+    -- A handful of invoices moves by any share, and what went with its invoices is said of those.
+    where
+        published.total_invoices >= 5
+        and mart.total_invoices * 100::bigint >= published.total_invoices * (100 - settings.drop_pct)
+        and published.total_revenue <> 0
+        and abs(mart.total_revenue - published.total_revenue) * 100
+        > abs(published.total_revenue) * settings.jump_pct
+
+),
+
+gap as (
+
+    select
+        'gap'                                                                     as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        'no row is published of ' || count(*) || ' days before the first of this run, from '
+            || min(missing_periods.period_start) || ' to ' || max(missing_periods.period_start)
+            || ': --from and --to restate what the source, or staging, still has' as detail
+
+    from missing_periods
+
+    having count(*) > 0
+
+),
+
 final as (
 
     select rule, severity, period, detail from parts_and_total
@@ -327,6 +369,14 @@ final as (
     union all
 
     select rule, severity, period, detail from staleness
+
+    union all
+
+    select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from gap
 
 )
 

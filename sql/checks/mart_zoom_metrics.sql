@@ -6,7 +6,8 @@
 -- inbound ones, and a day without connected calls has no minutes; no figure is below zero; Zoom told of every day.
 -- Warnings: what the account does not have, lists of which Zoom announced more than it gave, calls of an unknown
 -- direction, results that no setting and no documentation knows, meetings without participants, an average too large
--- for its column, and a day that lost many of the calls that are published for it.
+-- for its column, a day that lost many of the calls that are published for it or gained many, days without any call or
+-- meeting up to the last one, and days that have no row.
 
 with
 
@@ -369,7 +370,81 @@ volume as (
 
     where
         published.total_calls >= 5
-        and coalesce(mart.total_calls, 0) * 100 < published.total_calls * (100 - settings.drop_pct)
+        and coalesce(mart.total_calls, 0) * 100::bigint < published.total_calls * (100 - settings.drop_pct)
+
+),
+
+jumps as (
+
+    select
+        'jump'                                                                    as rule,
+        'warning'                                                                 as severity,
+        mart.metric_date                                                          as period,
+        mart.total_calls || ' calls where ' || published.total_calls || ' are published'
+                                                                                  as detail
+
+    from mart
+
+    inner join published on mart.metric_date = published.metric_date
+
+    cross join settings
+
+    where
+        published.total_calls >= 5
+        and mart.total_calls * 100::bigint > published.total_calls * (100 + settings.jump_pct)
+
+),
+
+busy_days as (
+
+    select metric_date from mart where total_calls > 0 or total_meetings > 0
+
+    union all
+
+    select metric_date from published where total_calls > 0 or total_meetings > 0
+
+),
+
+newest as (
+
+    select max(metric_date) as metric_date from busy_days
+
+),
+
+staleness as (
+
+    select
+        'stale'                                                                   as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        'the newest call or meeting is of ' || newest.metric_date || ', and the last day reported is '
+            || max(periods.period_end)                                            as detail
+
+    from periods
+
+    cross join newest
+
+    cross join settings
+
+    group by newest.metric_date, settings.stale_days
+
+    having newest.metric_date + settings.stale_days <= max(periods.period_end)
+
+),
+
+gap as (
+
+    select
+        'gap'                                                                     as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        'no row is published of ' || count(*) || ' days before the first of this run, from '
+            || min(missing_periods.period_start) || ' to ' || max(missing_periods.period_start)
+            || ': --from and --to restate what the source, or staging, still has' as detail
+
+    from missing_periods
+
+    having count(*) > 0
 
 ),
 
@@ -412,6 +487,18 @@ final as (
     union all
 
     select rule, severity, period, detail from volume
+
+    union all
+
+    select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from staleness
+
+    union all
+
+    select rule, severity, period, detail from gap
 
 )
 

@@ -162,7 +162,8 @@ fn grain(job: &Job) -> &'static str {
 
 /// For people: what is published, the rule, the rows, the sum, the verdict.
 fn text(explanation: &Explanation, is_one_entry: bool) -> String {
-    let Explanation { mart, column, org, period, published, run, run_at, rule, numbers } = explanation;
+    let Explanation { mart, column, org, period, published, run, run_at, held, rule, numbers } = explanation;
+    let is_held = !held.is_empty();
     let is_monthly = JOBS.iter().any(|job| job.mart == *mart && matches!(job.periods, Periods::Months { .. }));
     let period = period.format(if is_monthly { "%Y-%m" } else { "%Y-%m-%d" });
     let mut text = format!("{mart}.{column} of {org}, {period}\n");
@@ -172,6 +173,9 @@ fn text(explanation: &Explanation, is_one_entry: bool) -> String {
         let _ = writeln!(text, "published  {value}");
     }
     let _ = writeln!(text, "run        {run} of {}", run_at.format("%Y-%m-%d %H:%M UTC"));
+    for (at, reason) in held.iter().enumerate() {
+        let _ = writeln!(text, "{}{reason}", if at == 0 { "held       " } else { "           " });
+    }
     for (at, line) in rule.iter().filter(|line| !line.is_empty()).enumerate() {
         let _ = writeln!(text, "{}{line}", if at == 0 { "rule       " } else { "           " });
     }
@@ -180,7 +184,13 @@ fn text(explanation: &Explanation, is_one_entry: bool) -> String {
         let rows = numbers.iter().map(|number| {
             let count: u64 = number.terms.iter().map(|term| term.count).sum();
             let entry = number.entry.clone().unwrap_or_default();
-            vec![entry, shown(number.published), shown(number.computed), count.to_string(), verdict(number).to_owned()]
+            vec![
+                entry,
+                shown(number.published),
+                shown(number.computed),
+                count.to_string(),
+                verdict(number, is_held).to_owned(),
+            ]
         });
         text += &tables::render(&["entry", "published", "from its rows", "rows", "verdict"], &[1, 2, 3], rows);
         let _ = writeln!(text, "\n--entry ENTRY shows the rows of one of them.");
@@ -193,7 +203,7 @@ fn text(explanation: &Explanation, is_one_entry: bool) -> String {
         for term in &number.terms {
             text += &rows(term, number.terms.len() > 1);
         }
-        text += &closing(number);
+        text += &closing(number, is_held);
     }
     text
 }
@@ -243,18 +253,24 @@ fn rows(term: &Term, is_named: bool) -> String {
     text
 }
 
-fn closing(number: &Number) -> String {
+fn closing(number: &Number, is_held: bool) -> String {
     let made = match (number.computed, number.terms.is_empty()) {
         (Some(computed), true) => format!("{computed}, from the period itself"),
         (Some(computed), false) => computed.normalize().to_string(),
         (None, true) => "no row contributes".to_owned(),
         (None, false) => "there is nothing to divide by".to_owned(),
     };
-    format!("{made}: {}\n", verdict(number))
+    match (is_held, number.published) {
+        (false, _) => format!("{made}: {}\n", verdict(number, is_held)),
+        (true, Some(published)) => format!("{made}: {}; {published} is published\n", verdict(number, is_held)),
+        (true, None) => format!("{made}: {}; no number is published\n", verdict(number, is_held)),
+    }
 }
 
-fn verdict(number: &Number) -> &'static str {
+fn verdict(number: &Number, is_held: bool) -> &'static str {
     match (number.agrees, number.published) {
+        (true, _) if is_held => "held, and the same as what is published",
+        (false, _) if is_held => "held, and not published",
         (true, None) => "null is published, as nothing is known",
         (true, Some(_)) => "equals what is published",
         (false, _) => "DIFFERS from what is published",

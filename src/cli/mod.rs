@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::postgres::Database;
 
+pub mod accept;
 pub mod auth;
 pub mod changes;
 pub mod check;
@@ -91,6 +92,7 @@ pub enum Command {
     Runs(runs::RunsArgs),
     Show(show::ShowArgs),
     Explain(explain::ExplainArgs),
+    Accept(accept::AcceptArgs),
     Changes(changes::ChangesArgs),
     Diff(changes::DiffArgs),
     Query(query::QueryArgs),
@@ -206,6 +208,7 @@ impl Command {
             Command::Runs(args) => runs::execute(args, context),
             Command::Show(args) => show::execute(args, context),
             Command::Explain(args) => explain::execute(args, context),
+            Command::Accept(args) => accept::execute(args, context),
             Command::Changes(args) => changes::changes(args, context),
             Command::Diff(args) => changes::diff(args, context),
             Command::Query(args) => query::execute(args, context),

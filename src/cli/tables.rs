@@ -8,6 +8,9 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, pr
 use serde_json::{Map, Number, Value};
 
 use super::report::{Cell, MartReport, QueryResult, RunReport, Status};
+use crate::audit::closed;
+use crate::explain::{explained_columns, tells_the_period};
+use crate::jobs::JOBS;
 
 /// A table with a heading; the columns in `right` hold numbers.
 ///
@@ -126,7 +129,12 @@ fn mart_lines(marts: &[MartReport]) -> String {
     render(&heads, &[2, 3, 4, 5, 6], rows)
 }
 
-/// What is wrong, a few lines a mart, last on the screen.
+/// So many rows that break a rule are shown of a mart when a run closes; `marts show` has all.
+const ERRORS_SHOWN: usize = 20;
+/// So many warnings.
+const WARNINGS_SHOWN: usize = 5;
+
+/// What is wrong, mart by mart, last on the screen.
 fn troubles(report: &RunReport, marts: &str) -> String {
     let mut text = String::new();
     for mart in &report.marts {
@@ -139,21 +147,54 @@ fn troubles(report: &RunReport, marts: &str) -> String {
         if let Some(error) = &mart.error {
             let _ = writeln!(text, "  {error}");
         }
-        // The rows themselves, not only their number; five are enough to see what is going on.
-        for finding in mart.findings.iter().take(5) {
-            let severity = if finding.holds { "error" } else { "warning" };
-            let period = finding.period.as_deref().map(|period| format!(" {period}")).unwrap_or_default();
-            let _ = writeln!(text, "  {severity} {}{period}: {}", finding.rule, finding.detail);
+        // The rows themselves, not only their number.
+        for (severity, holds, limit) in [("error", true, ERRORS_SHOWN), ("warning", false, WARNINGS_SHOWN)] {
+            let findings: Vec<_> = mart.findings.iter().filter(|finding| finding.holds == holds).collect();
+            for finding in findings.iter().take(limit) {
+                let period = finding.period.as_deref().map(|period| format!(" {period}")).unwrap_or_default();
+                let _ = writeln!(text, "  {severity} {}{period}: {}", finding.rule, finding.detail);
+            }
+            if findings.len() > limit {
+                let _ = writeln!(text, "  … and {} more {severity}s", findings.len() - limit);
+            }
         }
-        if mart.findings.len() > 5 {
-            let _ = writeln!(text, "  and {} more", mart.findings.len() - 5);
-        }
-        let _ = match &report.run {
-            Some(run) => writeln!(text, "  more: {marts} show {run}"),
-            None => writeln!(text, "  more: {marts} run {} --org {} --dry-run -v", mart.job, mart.org),
+        let Some(run) = &report.run else {
+            let _ = writeln!(text, "  more: {marts} run {} --org {} --dry-run -v", mart.job, mart.org);
+            continue;
         };
+        let _ = writeln!(text, "  more: {marts} show {run}");
+        if let Some((column, period)) = deeper(mart) {
+            let MartReport { org, mart, .. } = mart;
+            let _ = writeln!(text, "        {marts} explain {mart}.{column} --org {org} --period {period} --run {run}");
+        }
+        if is_acceptable(mart) {
+            let MartReport { org, mart, .. } = mart;
+            let _ = writeln!(text, "        {marts} accept {run} --org {org} --mart {mart} --reason '…'");
+        }
     }
     text
+}
+
+/// A cell of a row that is held, to be looked into: of the first such row the first number that its finding names, or else
+/// the mart's first.
+fn deeper(mart: &MartReport) -> Option<(String, String)> {
+    let job = JOBS.iter().find(|job| job.mart == mart.mart)?;
+    let finding = mart.findings.iter().find(|finding| finding.holds && finding.period.is_some())?;
+    let columns = explained_columns(job).ok()?;
+    let names: Vec<_> = columns.into_iter().map(|column| column.name).filter(|name| !tells_the_period(name)).collect();
+    let words: Vec<_> = finding.detail.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect();
+    let named = words.iter().find_map(|word| names.iter().find(|name| name == word));
+    Some((named.or(names.first())?.clone(), finding.period.clone()?))
+}
+
+/// Whether a row is held because of its closed month alone, which somebody may accept.
+fn is_acceptable(mart: &MartReport) -> bool {
+    let others = |period: &Option<String>| {
+        mart.findings.iter().any(|finding| {
+            finding.holds && finding.rule != closed::RULE && (finding.period.is_none() || finding.period == *period)
+        })
+    };
+    mart.findings.iter().any(|finding| finding.rule == closed::RULE && !others(&finding.period))
 }
 
 /// An answer as a table.
@@ -292,12 +333,43 @@ north    mart_sales_daily       0         1        2         42  1.2 s  FAILED
 etl_sales_daily/ips: partly held
   error parts_sum_to_total 2026-01-19: lines say 10.00, the total says 10.01
   more: marts show 42
+        marts explain mart_sales_daily.service_revenue --org ips --period 2026-01-19 --run 42
 
 etl_sales_daily/north: FAILED
   pulling softbase_invoices: login failed
   more: marts show 42
 ";
         assert_eq!(closing(&report(), "marts"), expected);
+    }
+
+    #[test]
+    fn every_row_that_breaks_a_rule_is_shown_up_to_a_limit_and_what_may_be_accepted() {
+        let finding = |rule: &str, holds, at: usize| Finding {
+            rule: rule.to_owned(),
+            holds,
+            period: Some(format!("2025-12-{at:02}")),
+            detail: "2025-12 is closed: total_revenue 1.00 → 2.00".to_owned(),
+        };
+        let closing_with = |findings: Vec<Finding>| {
+            let marts = vec![MartReport { findings, ..mart("ips", Status::PartlyHeld) }];
+            closing(&RunReport { marts, ..report() }, "marts")
+        };
+        let held: Vec<_> = (1..=22).map(|at| finding("closed", true, at)).collect();
+        let text = closing_with([held, (1..=6).map(|at| finding("volume", false, at)).collect()].concat());
+        assert_eq!(text.matches("  error closed 2025-12-").count(), 20, "{text}");
+        assert_eq!(text.matches("  warning volume 2025-12-").count(), 5, "{text}");
+        assert!(text.contains("  … and 2 more errors\n") && text.contains("  … and 1 more warnings\n"), "{text}");
+        assert!(text.ends_with(
+            "  more: marts show 42
+        marts explain mart_sales_daily.total_revenue --org ips --period 2025-12-01 --run 42
+        marts accept 42 --org ips --mart mart_sales_daily --reason '…'
+"
+        ));
+        // What breaks another rule too is not to be accepted.
+        let text = closing_with(vec![finding("closed", true, 1), finding("counts", true, 1)]);
+        assert!(!text.contains("accept"), "{text}");
+        let text = closing_with(vec![finding("closed", true, 1), finding("counts", true, 2)]);
+        assert!(text.contains("marts accept 42"), "{text}");
     }
 
     #[test]

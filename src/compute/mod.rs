@@ -87,12 +87,18 @@ impl Compute {
 
     /// The rows of `mart` that a publication may take: all but those of the periods held.
     pub fn rows_except(&self, held: &BTreeSet<NaiveDate>) -> Result<Vec<RecordBatch>> {
-        let days: Vec<_> = held.iter().map(|day| format!("date '{day}'")).collect();
-        self.mart(&format!(
-            "select * from mart where not list_contains([{}]::date[], {})",
-            days.join(", "),
-            self.period()
-        ))
+        self.mart(&format!("select * from mart where not {}", self.is_of(held)))
+    }
+
+    /// The rows of `mart` of these periods.
+    pub fn rows_of(&self, periods: &BTreeSet<NaiveDate>) -> Result<Vec<RecordBatch>> {
+        self.mart(&format!("select * from mart where {}", self.is_of(periods)))
+    }
+
+    /// The condition that a row of the mart is of one of these periods.
+    fn is_of(&self, periods: &BTreeSet<NaiveDate>) -> String {
+        let days: Vec<_> = periods.iter().map(|day| format!("date '{day}'")).collect();
+        format!("list_contains([{}]::date[], {})", days.join(", "), self.period())
     }
 
     /// The mart's SQL up to `final`.
@@ -149,11 +155,16 @@ impl Compute {
         self.job
     }
 
-    /// The expression for the first day of a mart row's period.
-    fn period(&self) -> &'static str {
+    /// The expression for the first day of the period of a row of the mart.
+    fn period(&self) -> String {
+        self.period_of("mart")
+    }
+
+    /// The same for a relation with the mart's columns.
+    pub(crate) fn period_of(&self, relation: &str) -> String {
         match self.job.key {
-            ["year", "month"] => "make_date(mart.year, mart.month, 1)",
-            [day] => day,
+            ["year", "month"] => format!("make_date({relation}.year, {relation}.month, 1)"),
+            [day] => format!("{relation}.{day}"),
             _ => unreachable!("{} has a key that names no period", self.job.mart),
         }
     }

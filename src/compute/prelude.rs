@@ -11,15 +11,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::Inputs;
 use super::pulls::known;
-use crate::config::{AccountRange, Ledger, Rental};
+use crate::config::{AccountRange, Audit, Ledger, Rental};
 use crate::datasets::{Dataset, Grain};
 use crate::jobs::{REDUCTIONS, Reduction, SHARED, Shared, Source};
 use crate::staging::Landed;
-
-/// From when on the audit warns: columns of `settings`.
-/// `drop_pct`: a day lost this share of the invoices that are published for it. `jump_pct`: a closed month moved by
-/// this share of what is published. `stale_days`: the newest record is this many days older than the last day reported.
-const THRESHOLDS: [(&str, u32); 3] = [("drop_pct", 50), ("jump_pct", 50), ("stale_days", 5)];
 
 const MACROS: &str = include_str!("../../sql/macros.sql");
 
@@ -226,21 +221,19 @@ fn source_totals(inputs: &Inputs<'_>) -> String {
 
 fn settings(inputs: &Inputs<'_>) -> String {
     let Inputs { org, as_of, .. } = inputs;
+    let Audit { drop_pct, jump_pct, stale_days } = org.audit;
     let day = |date: Option<NaiveDate>| date.map_or("null".to_owned(), |date| format!("date '{date}'"));
     let softbase = org.softbase.as_ref();
     let settings = format!(
-        "({}, {}, {}, date '{as_of}', {}, {})",
+        "({}, {}, {}, date '{as_of}', {}, {drop_pct}, {jump_pct}, {stale_days})",
         day(org.data_start_date),
         softbase.is_some_and(|softbase| softbase.total_includes_tax),
         org.fiscal_year_start_month,
         org.hubspot.as_ref().map_or("null".to_owned(), |hubspot| literal(&hubspot.home_currency)),
-        THRESHOLDS.map(|(_, value)| value.to_string()).join(", "),
     );
-    let columns = format!(
-        "data_start_date date, total_includes_tax boolean, fiscal_year_start_month integer, as_of date, \
-         home_currency varchar, {}",
-        THRESHOLDS.map(|(name, _)| format!("{name} integer")).join(", "),
-    );
+    // The percentages are multiplied with counts, which an integer could not hold.
+    let columns = "data_start_date date, total_includes_tax boolean, fiscal_year_start_month integer, as_of date, \
+                   home_currency varchar, drop_pct bigint, jump_pct bigint, stale_days integer";
     let texts = |list: &[String]| list.iter().map(|text| format!("({})", literal(text))).collect::<Vec<_>>();
     let customers = softbase.map_or(Vec::new(), |softbase| texts(&softbase.excluded_customers));
     let work_orders = softbase.map_or(Vec::new(), |softbase| texts(&softbase.excluded_work_orders));
@@ -256,7 +249,7 @@ fn settings(inputs: &Inputs<'_>) -> String {
     }
     let monthly_days: Vec<_> = org.bigquery.iter().map(|bigquery| format!("({})", bigquery.monthly_days)).collect();
     [
-        table("settings", &columns, &[settings]),
+        table("settings", columns, &[settings]),
         table("excluded_months", "month_start date", &months),
         table("excluded_customers", "customer_no varchar", &customers),
         table("excluded_branches", "branch bigint", &branches),

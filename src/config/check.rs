@@ -11,8 +11,8 @@ use url::{Host, Url};
 
 use super::parse::{Fault, nearest};
 use super::{
-    Basis, BigQuery, Cases, Config, HubSpot, Limits, Org, PostgresSettings, Publish, QuickBooks, Rental, SecretRef,
-    Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings, Zoom, ledger, wire,
+    Audit, Basis, BigQuery, Cases, Config, HubSpot, Limits, Org, PostgresSettings, Publish, QuickBooks, Rental,
+    SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings, Zoom, audit, ledger, wire,
 };
 use crate::datasets::cases::CATEGORIES;
 
@@ -30,6 +30,7 @@ pub(super) fn config(file: wire::File, path: &Path) -> Checked<Config> {
             return Err(Fault::at(slug.span(), format!("two organisations have the slug \"{}\"", slug.get_ref())));
         }
     }
+    let every = audit::check(file.audit, Audit::default())?;
     Ok(Config {
         postgres: PostgresSettings {
             url: file.postgres.url.map(|url| secret(url, base)),
@@ -38,7 +39,7 @@ pub(super) fn config(file: wire::File, path: &Path) -> Checked<Config> {
         staging: StagingSettings { path: base.join(file.staging.path.unwrap_or_else(|| "staging".into())) },
         limits: limits(file.limits)?,
         security: Security { token_key: file.security.token_key.map(|key| secret(key, base)) },
-        orgs: file.org.into_iter().map(|org| organisation(org, base)).collect::<Checked<_>>()?,
+        orgs: file.org.into_iter().map(|org| organisation(org, base, every)).collect::<Checked<_>>()?,
         path: path.to_owned(),
     })
 }
@@ -56,7 +57,8 @@ fn limits(written: wire::Limits) -> Checked<Limits> {
     })
 }
 
-fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
+/// `every` is what holds for every organisation that does not say otherwise.
+fn organisation(written: wire::Org, base: &Path, every: Audit) -> Checked<Org> {
     let slug = matching(
         written.slug,
         |letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '_',
@@ -74,6 +76,8 @@ fn organisation(written: wire::Org, base: &Path) -> Checked<Org> {
         data_start_date: written.data_start_date.map(day).transpose()?,
         excluded_months: written.excluded_months.iter().map(month_start).collect::<Checked<_>>()?,
         publish: written.publish.map(publish).transpose()?.unwrap_or_default(),
+        audit: audit::check(written.audit, every)?,
+        closed: audit::check_closed(written.closed_through.as_ref(), written.close_after_days, month_start)?,
         softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
         quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
         hubspot: written.hubspot.map(|hubspot| self::hubspot(hubspot, base)).transpose()?,

@@ -2,6 +2,7 @@
 //!
 //! The file as it is written is in `wire`, the checks in `check`, the messages in `parse`.
 
+mod audit;
 mod check;
 mod ledger;
 mod parse;
@@ -18,6 +19,7 @@ use secrecy::SecretString;
 
 use crate::datasets::Connector;
 
+pub use audit::{Audit, Closed};
 pub use ledger::{AccountRange, FloorPlan, Ledger};
 
 /// Everything `marts.toml` says, checked. Relative paths are relative to the file's folder.
@@ -112,6 +114,10 @@ pub struct Org {
     /// First days of months that have no rows.
     pub excluded_months: Vec<NaiveDate>,
     pub publish: Publish,
+    /// From where on its audits warn.
+    pub audit: Audit,
+    /// Which of its months are closed.
+    pub closed: Closed,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
     pub hubspot: Option<HubSpot>,

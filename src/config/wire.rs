@@ -23,6 +23,8 @@ pub(super) struct File {
     #[serde(default)]
     pub security: Security,
     #[serde(default)]
+    pub audit: super::audit::Written,
+    #[serde(default)]
     pub org: Vec<Org>,
 }
 
@@ -68,6 +70,10 @@ pub(super) struct Org {
     #[serde(default)]
     pub excluded_months: Vec<Text>,
     pub publish: Option<Text>,
+    pub closed_through: Option<Text>,
+    pub close_after_days: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub audit: super::audit::Written,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
     pub hubspot: Option<HubSpot>,

@@ -3,6 +3,7 @@
 //! The mart's own SQL is run up to `final` over the pulls of the run that published the row; the file `sql/explain/<mart>.sql`
 //! takes the place of `final` and says what each contributing row brings. What the cell should be is then added up here.
 
+mod held;
 mod published;
 mod staged;
 mod tally;
@@ -53,6 +54,9 @@ pub struct Explanation {
     pub published: Option<String>,
     pub run: String,
     pub run_at: DateTime<Utc>,
+    /// Why that run did not publish its row; none where it did. The numbers are then what its rows make, and what is
+    /// published is another run's.
+    pub held: Vec<String>,
     /// What the column means, and the rules that its SQL states of it.
     pub rule: Vec<String>,
     /// One, or in a JSON column one for each number.
@@ -95,9 +99,9 @@ pub struct Part {
 }
 
 impl Explanation {
-    /// Whether every number is what its parts make.
+    /// Whether every number is what its parts make. What was held is not meant to be what is published.
     pub fn agrees(&self) -> bool {
-        self.numbers.iter().all(|number| number.agrees)
+        !self.held.is_empty() || self.numbers.iter().all(|number| number.agrees)
     }
 }
 
@@ -112,9 +116,12 @@ pub fn explained_columns(job: &Job) -> Result<Vec<MartColumn>> {
 /// # Errors
 /// A row that is not published, and pulls that are gone or altered since.
 pub async fn explain(config: &Config, database: &Database, org_id: i32, ask: &Ask<'_>) -> Result<Explanation> {
-    let row = {
+    let (row, held) = {
         let mut connection = database.connection().await?;
-        published::row(&mut connection, org_id, ask).await?
+        match held::row(&mut connection, org_id, ask).await? {
+            Some(held) => held,
+            None => (published::row(&mut connection, org_id, ask).await?, Vec::new()),
+        }
     };
     let source = source(ask.job, &row.source_system)?;
     let rule = rules(source, &ask.column.name, &row.comment);
@@ -149,6 +156,7 @@ pub async fn explain(config: &Config, database: &Database, org_id: i32, ask: &As
         published: row.value,
         run: row.run.run_id,
         run_at: row.run.started_at,
+        held,
         rule,
         numbers,
     })
@@ -245,6 +253,19 @@ pub(crate) fn numbers_of(
     value: Option<&str>,
 ) -> Result<BTreeMap<Option<String>, Option<Decimal>>> {
     published::numbers(column, value)
+}
+
+/// The pulls that a run computed from.
+///
+/// # Errors
+/// One that is no longer there, or no longer what it was.
+pub(crate) fn pulls_of(staging: &Staging, org: &str, run: &Run) -> Result<Pulls> {
+    staged::pulls(staging, org, run)
+}
+
+/// Whether a column only tells which period a row is of.
+pub(crate) fn tells_the_period(column: &str) -> bool {
+    of_the_period(column, NaiveDate::default()).is_some()
 }
 
 /// A number that only tells which period it is.

@@ -21,8 +21,12 @@ pub enum Kind {
     Secret,
 }
 
-const OTHERS: &[(&str, Kind)] =
-    &[("etl_runs", Kind::Mart), ("etl_changes", Kind::Ledger), ("oauth_tokens", Kind::Secret)];
+const OTHERS: &[(&str, Kind)] = &[
+    ("etl_runs", Kind::Mart),
+    ("etl_changes", Kind::Ledger),
+    ("etl_acceptances", Kind::Ledger),
+    ("oauth_tokens", Kind::Secret),
+];
 
 const OWN_ROWS: &str = "(org_id = marts_org_id())";
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
+use chrono::NaiveDate;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction, query, query_as, query_scalar};
 
@@ -39,6 +40,19 @@ pub struct MartRows {
     pub batches: Vec<RecordBatch>,
     /// Success or partial.
     pub finished: Finished,
+}
+
+/// That somebody lets rows of closed months through.
+#[derive(Debug, Clone)]
+pub struct Acceptance {
+    /// The run that held them.
+    pub accepted_run: String,
+    pub mart: &'static str,
+    /// First days of their periods.
+    pub periods: Vec<NaiveDate>,
+    /// Why; not blank.
+    pub reason: String,
+    pub accepted_by: String,
 }
 
 /// What publishing did to one mart.
@@ -72,6 +86,31 @@ pub async fn publish(
     marts: &[MartRows],
     mode: Mode,
 ) -> Result<Vec<Published>> {
+    publish_with(connection, org, run, marts, &[], mode).await
+}
+
+/// Publishes rows that somebody has accepted, and in the same transaction who did so and why.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_accepted(
+    connection: &mut PgConnection,
+    org: &Organization,
+    run: &RunId,
+    marts: &[MartRows],
+    acceptances: &[Acceptance],
+) -> Result<Vec<Published>> {
+    publish_with(connection, org, run, marts, acceptances, Mode::Commit).await
+}
+
+async fn publish_with(
+    connection: &mut PgConnection,
+    org: &Organization,
+    run: &RunId,
+    marts: &[MartRows],
+    acceptances: &[Acceptance],
+    mode: Mode,
+) -> Result<Vec<Published>> {
     let mut transaction = postgres::as_loader(connection, org.id).await?;
     let slug: Option<String> = query_scalar("select slug from organizations where id = $1")
         .bind(org.id)
@@ -96,6 +135,9 @@ pub async fn publish(
             .await
             .with_context(|| format!("publishing {} of {}", rows.mart, org.slug))?;
         published.push(done);
+    }
+    for acceptance in acceptances {
+        write_acceptance(&mut transaction, org, run, acceptance).await?;
     }
     let after = Standing::of(&mut transaction).await?;
     before.must_outlast(&after).with_context(|| format!("refusing to publish {}", org.slug))?;
@@ -159,6 +201,31 @@ async fn publish_mart(
     }
     let Counts { inserted, updated, unchanged } = counts;
     Ok(Published { mart: rows.mart, inserted, updated, unchanged, changed_cells: count(changed_cells)? })
+}
+
+async fn write_acceptance(
+    transaction: &mut Transaction<'_, Postgres>,
+    org: &Organization,
+    run: &RunId,
+    acceptance: &Acceptance,
+) -> Result<()> {
+    postgres::verify(transaction, "etl_acceptances", Kind::Ledger).await?;
+    query(
+        "insert into etl_acceptances (run_id, accepted_run, org_id, mart, periods, reason, accepted_by)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(run.as_str())
+    .bind(&acceptance.accepted_run)
+    .bind(org.id)
+    .bind(acceptance.mart)
+    .bind(&acceptance.periods)
+    .bind(&acceptance.reason)
+    .bind(&acceptance.accepted_by)
+    .execute(&mut **transaction)
+    .await
+    .one_line()
+    .context("writing the acceptance")?;
+    Ok(())
 }
 
 async fn copy_rows(

@@ -17,7 +17,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 use tracing::Instrument as _;
 
-use crate::audit::{self, Held};
+use crate::audit::{self, Held, closed};
 use crate::clock::Clock;
 use crate::compute::{Compute, Fingerprint, Inputs, Pulls};
 use crate::config::{Config, Org, Publish};
@@ -25,7 +25,7 @@ use crate::datasets::dataset;
 use crate::extract;
 use crate::jobs::Job;
 use crate::ledger::{self, Finished, RunId, Started};
-use crate::periods::Partition;
+use crate::periods::{self, Partition};
 use crate::postgres::{Database, Locked, OrganizationRow};
 use crate::publish::{self, MartRows, Organization};
 use crate::staging::{Landed, Manifest, Staging};
@@ -275,13 +275,17 @@ impl Night<'_> {
         };
         let began = Instant::now();
         let inputs = Inputs { config: self.config, org, plan: &plan, pulls: &pulls, as_of: window.as_of };
-        let (held, batches, computed) = tokio::task::block_in_place(|| -> Result<_> {
+        let (held, batches, computed, closed) = tokio::task::block_in_place(|| -> Result<_> {
             let compute = Compute::open(&inputs)?;
             let rows: usize = compute.compute()?.iter().map(|batch| batch.num_rows()).sum();
             (self.tell)(&Event::Computed { org: &org.slug, job: job.name, rows: rows as u64 });
-            let mut held = audit::split(audit::audit(&compute, &published)?, &plan.periods);
+            let mut findings = audit::audit(&compute, &published)?;
+            let changes = closed::changes(&compute, self.closed_until(org, window.as_of))?;
+            findings.extend(changes.iter().map(closed::Change::finding));
+            let mut held = audit::split(findings, &plan.periods);
             held.warnings.extend(absent);
-            Ok((held.clone(), compute.rows_except(&held.periods)?, rows))
+            let prints: Vec<_> = changes.into_iter().map(|change| change.prints).collect();
+            Ok((held.clone(), compute.rows_except(&held.periods)?, rows, prints))
         })?;
         let computing = began.elapsed();
         tracing::info!(
@@ -310,6 +314,7 @@ impl Night<'_> {
             "fingerprint": Fingerprint::of(&inputs),
             "as_of_pull": self.request.as_of_pull,
             "findings": report.findings,
+            "closed": closed,
             "landing_ms": landing.as_millis() as u64,
             "computing_ms": computing.as_millis() as u64,
         });
@@ -337,6 +342,13 @@ impl Night<'_> {
         ledger::start(&mut connection, &Started { run: &self.run, org_id: row.id, job, mart, as_of, periods }).await?;
         work.is_recorded = true;
         Ok(())
+    }
+
+    /// The last day of an organisation that lies in a closed month. The day that decides is the last one that is over, or the
+    /// one reported where that is later: reporting an old day again opens no month.
+    fn closed_until(&self, org: &Org, as_of: NaiveDate) -> Option<NaiveDate> {
+        let now = self.request.as_of_pull.unwrap_or_else(|| self.clock.now());
+        org.closed.until(periods::last_complete_day(now, org.timezone).max(as_of))
     }
 
     /// The pulls that a plan needs: fresh ones, or what is staged.

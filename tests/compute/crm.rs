@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::support::*;
 
-fn org() -> Org {
+pub(super) fn org() -> Org {
     let mut org = super::support::org();
     org.hubspot = Some(HubSpot {
         base_url: "https://api.hubapi.com".into(),
@@ -20,7 +20,7 @@ fn org() -> Org {
     org
 }
 
-fn contact(id: &str, stage: Option<&str>, created: &str) -> Row {
+pub(super) fn contact(id: &str, stage: Option<&str>, created: &str) -> Row {
     let row = Row::default().text("contact_id", id).at("created_at", created).flag("is_archived", false);
     match stage {
         Some(stage) => row.text("lifecycle_stage", stage),
@@ -28,10 +28,17 @@ fn contact(id: &str, stage: Option<&str>, created: &str) -> Row {
     }
 }
 
-fn contacts_at(as_of: &str, contacts: &[Row]) -> Scene {
+/// Records that say nothing of it were changed at noon of the day.
+fn changed(rows: &[Row], as_of: &str) -> Vec<Row> {
+    let noon = format!("{as_of}T12:00:00Z");
+    let is_silent = |row: &Row| !row.0.contains_key("modified_at");
+    rows.iter().map(|row| if is_silent(row) { row.clone().at("modified_at", &noon) } else { row.clone() }).collect()
+}
+
+pub(super) fn contacts_at(as_of: &str, contacts: &[Row]) -> Scene {
     let mut scene = Scene::new("etl_hubspot_contacts", org(), as_of, as_of);
     let partition = Partition::Day(day(as_of));
-    scene.land(dataset("hubspot_contacts").unwrap(), partition, contacts);
+    scene.land(dataset("hubspot_contacts").unwrap(), partition, &changed(contacts, as_of));
     let options = ["subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer"];
     let options = options.iter().chain(&["evangelist", "other", "98752154"]);
     let options: Vec<_> = options.map(|id| Row::default().text("stage_id", id)).collect();
@@ -43,7 +50,7 @@ fn contacts(rows: &[Row]) -> Scene {
     contacts_at("2026-01-20", rows)
 }
 
-const LONG_AGO: &str = "2020-01-01T00:00:00Z";
+pub(super) const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
 #[test]
 fn parts_and_other_are_the_total_whatever_stages_an_account_adds() {
@@ -158,7 +165,7 @@ fn a_contact_that_is_delivered_twice_counts_once_as_it_was_last_changed() {
         at(contact("1", Some("customer"), LONG_AGO), "2026-01-20T10:00:01Z"),
         at(contact("2", Some("lead"), LONG_AGO), "2026-01-20T10:00:00Z"),
         at(contact("2", Some("lead"), LONG_AGO), "2026-01-20T10:00:00Z"),
-        contact("3", Some("opportunity"), LONG_AGO),
+        contact("3", Some("opportunity"), LONG_AGO).null("modified_at"),
         at(contact("3", Some("evangelist"), LONG_AGO), "2026-01-20T10:00:00Z"),
     ];
     let scene = contacts(&rows);
@@ -262,7 +269,7 @@ fn earlier_days_are_restated_from_their_own_snapshots() {
     for (date, count) in [("2026-01-19", 2), ("2026-01-20", 3)] {
         let rows: Vec<_> = (0..count).map(|id| contact(&id.to_string(), Some("lead"), LONG_AGO)).collect();
         let stage = [Row::default().text("stage_id", "lead")];
-        scene.land(dataset("hubspot_contacts").unwrap(), Partition::Day(day(date)), &rows);
+        scene.land(dataset("hubspot_contacts").unwrap(), Partition::Day(day(date)), &changed(&rows, date));
         scene.land(dataset("hubspot_lifecycle_stages").unwrap(), Partition::Day(day(date)), &stage);
     }
     let totals: Vec<_> = scene.mart().iter().map(|row| row["total_contacts"].clone()).collect();
@@ -299,7 +306,7 @@ fn stages() -> Vec<Row> {
     ]
 }
 
-fn deal(id: &str, stage: &str, amount: &str) -> Row {
+pub(super) fn deal(id: &str, stage: &str, amount: &str) -> Row {
     let mut row = Row::default().text("deal_id", id).at("created_at", LONG_AGO).flag("is_archived", false);
     row = row.text("pipeline_id", if stage.starts_with('9') { "9" } else { "default" });
     if !stage.is_empty() {
@@ -311,12 +318,12 @@ fn deal(id: &str, stage: &str, amount: &str) -> Row {
 fn deals_with(deals: &[Row], stages: &[Row]) -> Scene {
     let mut scene = Scene::new("etl_hubspot_deals", org(), "2026-01-20", "2026-01-20");
     let partition = Partition::Day(day("2026-01-20"));
-    scene.land(dataset("hubspot_deals").unwrap(), partition, deals);
+    scene.land(dataset("hubspot_deals").unwrap(), partition, &changed(deals, "2026-01-20"));
     scene.land(dataset("hubspot_deal_stages").unwrap(), partition, stages);
     scene
 }
 
-fn deals(rows: &[Row]) -> Scene {
+pub(super) fn deals(rows: &[Row]) -> Scene {
     deals_with(rows, &stages())
 }
 

@@ -8,7 +8,7 @@ use super::support::*;
 
 /// A line of a QuickBooks report.
 #[derive(Debug, Clone, Copy)]
-struct Line {
+pub(super) struct Line {
     line_type: &'static str,
     groups: &'static str,
     has_group: bool,
@@ -17,22 +17,23 @@ struct Line {
 }
 
 /// An account's line.
-fn account(groups: &'static str, amount: &'static str) -> Line {
+pub(super) fn account(groups: &'static str, amount: &'static str) -> Line {
     Line { line_type: "account", groups, has_group: false, is_leaf: true, amount: Some(amount) }
 }
 
 /// The summary of a section that shows its lines.
-fn total(groups: &'static str, amount: &'static str) -> Line {
+pub(super) fn total(groups: &'static str, amount: &'static str) -> Line {
     Line { line_type: "total", groups, has_group: true, is_leaf: false, amount: Some(amount) }
 }
 
 /// A line that QuickBooks computes, or the summary of a section without lines.
-fn computed(groups: &'static str, amount: &'static str) -> Line {
+pub(super) fn computed(groups: &'static str, amount: &'static str) -> Line {
     Line { line_type: "total", groups, has_group: true, is_leaf: true, amount: Some(amount) }
 }
 
 /// The line for a report as a whole.
-const REPORT: Line = Line { line_type: "report", groups: "/", has_group: false, is_leaf: false, amount: None };
+pub(super) const REPORT: Line =
+    Line { line_type: "report", groups: "/", has_group: false, is_leaf: false, amount: None };
 
 fn report(month: &str, end: &str, lines: &[Line]) -> Vec<Row> {
     let has_data = lines.iter().any(|line| line.amount.is_some());
@@ -60,14 +61,14 @@ fn report(month: &str, end: &str, lines: &[Line]) -> Vec<Row> {
 }
 
 /// The three reports of a month that hang together; the cash flow statement's operating total is the whole.
-struct Month {
-    profit_and_loss: Vec<Line>,
+pub(super) struct Month {
+    pub(super) profit_and_loss: Vec<Line>,
     balance_sheet: Vec<Line>,
     cash_flow: Vec<Line>,
 }
 
 impl Month {
-    fn good() -> Self {
+    pub(super) fn good() -> Self {
         Month {
             profit_and_loss: vec![
                 REPORT,
@@ -139,7 +140,7 @@ impl Month {
         }
     }
 
-    fn scene(&self) -> Scene {
+    pub(super) fn scene(&self) -> Scene {
         financial("2026-01-31", &[("2026-01-01", "2026-01-31", self)])
     }
 
@@ -152,7 +153,7 @@ impl Month {
 
 const REPORTS: [&str; 3] = ["quickbooks_profit_and_loss", "quickbooks_balance_sheet", "quickbooks_cash_flow"];
 
-fn financial(to: &str, months: &[(&str, &str, &Month)]) -> Scene {
+pub(super) fn financial(to: &str, months: &[(&str, &str, &Month)]) -> Scene {
     let mut scene = Scene::new("etl_quickbooks_financial", org(), months[0].0, to);
     for (month, end, reports) in months {
         for (name, lines) in REPORTS.iter().zip([&reports.profit_and_loss, &reports.balance_sheet, &reports.cash_flow])

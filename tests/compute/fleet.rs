@@ -15,15 +15,15 @@ fn unit(serial: &str, unit_no: &str) -> Row {
     Row::default().text("serial_no", serial).text("unit_no", unit_no).int("inventory_dept", 60)
 }
 
-fn ready(serial: &str, unit_no: &str) -> Row {
+pub(super) fn ready(serial: &str, unit_no: &str) -> Row {
     unit(serial, unit_no).text("rental_status", "Ready To Rent")
 }
 
-fn line(order: &str, serial: &str, unit_no: &str) -> Row {
+pub(super) fn line(order: &str, serial: &str, unit_no: &str) -> Row {
     Row::default().text("work_order_no", order).text("serial_no", serial).text("unit_no", unit_no)
 }
 
-fn order(number: &str) -> Row {
+pub(super) fn order(number: &str) -> Row {
     work_order(number, "2026-01-05").text("work_order_type", "R").text("ship_to", "C1").text("bill_to", "C2")
 }
 
@@ -32,26 +32,27 @@ fn rental(number: &str, date: &str, amount: &str) -> Row {
 }
 
 /// What a scene is made of; each part has one good row unless a test says otherwise.
-struct Parts {
-    org: Org,
-    equipment: Vec<Row>,
-    lines: Vec<Row>,
-    orders: Vec<Row>,
-    invoices: Vec<Row>,
+pub(super) struct Parts {
+    pub org: Org,
+    pub equipment: Vec<Row>,
+    pub lines: Vec<Row>,
+    pub orders: Vec<Row>,
+    pub invoices: Vec<Row>,
 }
 
 impl Parts {
-    fn new() -> Parts {
+    pub fn new() -> Parts {
         Parts {
             org: org(),
             equipment: vec![ready("S1", "U1")],
             lines: vec![line("1600001", "S1", "U1")],
-            orders: vec![order("1600001")],
+            // The second is no rental: it says that the day's work is in the source.
+            orders: vec![order("1600001"), work_order("1700001", TODAY)],
             invoices: Vec::new(),
         }
     }
 
-    fn on(&self, today: &str) -> Scene {
+    pub fn on(&self, today: &str) -> Scene {
         let mut scene = Scene::new("etl_rental_fleet", self.org.clone(), today, today);
         for (name, rows) in [
             ("softbase_equipment", &self.equipment),
@@ -295,6 +296,7 @@ fn the_customer_is_who_has_the_unit_and_internal_accounts_are_none() {
         order("1600002").text("ship_to", "C1  "),
         order("1600003").text("ship_to", "").text("bill_to", "C1"),
         order("1600004").text("ship_to", "C7"),
+        work_order("1700001", TODAY),
     ];
     parts.lines.extend([line("1600002", "S2", ""), line("1600003", "S3", ""), line("1600004", "S99", "")]);
     assert_row(&parts.row(), &[("active_rental_customers", "1"), ("rented_units", "3")]);
@@ -449,7 +451,7 @@ fn days_are_taken_from_their_own_snapshots() {
         let equipment = [unit("S1", "U1"), unit("S2", "U2").text("rental_status", status)];
         scene.land(dataset("softbase_equipment").unwrap(), Partition::Day(day(on)), &equipment);
         scene.land(dataset("softbase_rental_lines").unwrap(), Partition::Day(day(on)), &parts.lines);
-        let closing = [order("1600001").day("closed_date", TODAY)];
+        let closing = [order("1600001").day("closed_date", TODAY), work_order("1700001", "2026-01-18")];
         scene.land(dataset("softbase_work_orders").unwrap(), Partition::Day(day(on)), &closing);
     }
     scene.land_months("softbase_invoices", &[rental("1", TODAY, "5")], "invoice_date");

@@ -29,16 +29,16 @@ fn settings() -> Zoom {
     }
 }
 
-fn zoom_org(change: impl FnOnce(&mut Zoom)) -> Org {
+pub(super) fn zoom_org(change: impl FnOnce(&mut Zoom)) -> Org {
     let mut zoom = settings();
     change(&mut zoom);
     Org { softbase: None, zoom: Some(zoom), ..org() }
 }
 
 /// A leg: call, leg, direction, beginning, seconds, result. An empty direction or result is none.
-type Leg<'a> = (&'a str, &'a str, &'a str, &'a str, i64, &'a str);
+pub(super) type Leg<'a> = (&'a str, &'a str, &'a str, &'a str, i64, &'a str);
 
-fn leg((call, leg, direction, at, seconds, result): &Leg<'_>) -> Row {
+pub(super) fn leg((call, leg, direction, at, seconds, result): &Leg<'_>) -> Row {
     let mut row =
         Row::default().text("call_id", call).text("leg_id", leg).at("started_at", at).int("seconds", *seconds);
     for (name, value) in [("direction", direction), ("result", result)] {
@@ -60,7 +60,7 @@ fn count(list: &str, status: &str, records: i64) -> Row {
 }
 
 /// One day with these legs, two meetings and everything else in order.
-fn scene(org: Org, legs: &[Row]) -> Scene {
+pub(super) fn scene(org: Org, legs: &[Row]) -> Scene {
     let mut scene = bare(org, legs);
     report(
         &mut scene,

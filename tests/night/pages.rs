@@ -120,6 +120,42 @@ async fn a_month_that_breaks_an_identity_is_held_and_the_others_are_published() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_closed_month_that_breaks_an_identity_as_well_is_not_for_anybody_to_accept() {
+    let pages = Pages::start().await;
+    let close = "fiscal_year_start_month = 1\nclosed_through = \"2015-12\"\n";
+    pages.stage.reword("fiscal_year_start_month = 1\n", close);
+    let profit = recorded("intuit-docs-samples/profitandloss_2015-06.json");
+    let cash = recorded("intuit-docs-samples/cashflow_2015.json");
+    let balance = recorded("derived_json/balancesheet.json");
+    let broken = balance.replace("-9337.50", "-9337.49").replace("-7695.04", "-7695.03");
+    for month in ["2015-06", "2015-07"] {
+        file(&pages.folder, month, &profit, &balance, &cash);
+    }
+    let run = || pages.stage.value("select run_id from etl_runs order by started_at desc limit 1");
+    let months = replay(pages.path(), "2015-06-01", "2015-07-31");
+    pages.stage.ends(&months, 0);
+    pages.stage.ends(&months, 0);
+
+    file(&pages.folder, "2015-06", &profit, &broken, &cash);
+    pages.stage.ends(&months, 3);
+    let (_, error) = pages.stage.ends(&["accept", &run(), "--reason", "the accountant said so"], 1);
+    assert!(
+        error.contains("breaks other rules, and cannot be accepted: mart_financial_metrics of vital (balance)"),
+        "{error}"
+    );
+    // Of two months the one that is only closed is published; the other stays as it is.
+    pages.stage.ends(&["postgres", "update mart_financial_metrics set net_income = 0 where month = 7"], 0);
+    let (said, _) = pages.stage.ends(&months, 1);
+    assert!(said.contains("error closed 2015-07-01: 2015-07 is closed: net_income 0.00 → 325.00\n"), "{said}");
+    let (said, _) = pages.stage.ends(&["accept", &run(), "--reason", "the accountant said so"], 0);
+    let left = "mart_financial_metrics of vital: 2015-06-01 breaks other rules as well and stays held";
+    assert!(said.contains(left), "{said}");
+    let equity = "select month, net_income, total_equity from mart_financial_metrics order by month";
+    assert_eq!(pages.stage.rows(equity), [["6", "325.00", "-7695.04"], ["7", "325.00", "-7695.04"]]);
+    assert_eq!(pages.stage.rows("select unnest(periods) from etl_acceptances"), [["2015-07-01"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn saved_answers_that_are_missing_or_no_answers_fail_in_one_line() {
     let pages = Pages::start().await;
     fs::create_dir_all(&pages.folder).unwrap();

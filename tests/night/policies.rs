@@ -3,6 +3,7 @@
 use marts::sandbox::tds::{Break, Fault, FaultPlan, SqlError, StatementFault};
 use serde_json::Value;
 
+use super::closed::{self, CLOSED_DAY, OPEN_DAY};
 use super::stage::Stage;
 
 const LIMITS: &str = "[limits]\ntries = 2\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\n";
@@ -86,4 +87,58 @@ async fn after_the_first_failure_nothing_more_is_begun_when_asked_so() {
     // Without a failure it is a night like any other.
     stage.world.softbase.set_faults(FaultPlan::default());
     stage.night(&["--fail-fast"], 0);
+}
+
+/// The dealer has published a night, has closed December, and posts to an invoice of December and to one of January. His sales
+/// are held in part by that; his fleet is as it was.
+async fn with_a_held_row(publish: &str) -> Stage {
+    let stage = Stage::start().await;
+    closed::close(&stage, &format!("closed_through = \"2025-12\"\npublish = \"{publish}\""));
+    stage.night(&["--org", "bennett"], 0);
+    closed::serve(&stage, |register| {
+        closed::more_labour(register, CLOSED_DAY);
+        closed::more_labour(register, OPEN_DAY);
+    });
+    stage
+}
+
+/// Rows of sales that are not as the first night published them.
+const MOVED: &str = "select count(*) from mart_sales_daily where updated_at > created_at";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_held_withholds_everything_where_all_or_nothing_is_published() {
+    let stage = with_a_held_row("all_or_nothing").await;
+    let all = ended(&stage.night(&["--json", "--org", "bennett"], 1).0);
+    let reason = "not published, because etl_sales_daily/bennett is held, and bennett publishes all or nothing";
+    let expected = [("etl_sales_daily", "held"), ("etl_rental_fleet", "skipped")];
+    let found: Vec<_> = all.iter().map(|mart| (mart.0.as_str(), mart.1.as_str())).collect();
+    assert_eq!(found, expected);
+    assert!(all.iter().all(|mart| mart.2 == reason), "{all:?}");
+    assert_eq!(stage.value(MOVED), "0", "the row that passed as little as the one that is held");
+    assert_eq!(stage.rows(LEDGER), [["etl_rental_fleet", "skipped"], ["etl_sales_daily", "held"]]);
+    // Accepted, the row is published, and the next night all of them.
+    let run = stage.value("select max(run_id) from etl_runs");
+    stage.ends(&["accept", &run, "--reason", "agreed with the auditor"], 0);
+    assert_eq!(stage.value(MOVED), "1");
+    stage.night(&["--org", "bennett"], 0);
+    assert_eq!(stage.value(MOVED), "2");
+    // Where what passed is published, the other row is.
+    let stage = with_a_held_row("what_passed").await;
+    stage.night(&["--org", "bennett"], 3);
+    assert_eq!(stage.value(MOVED), "1");
+    assert_eq!(stage.rows(LEDGER), [["etl_rental_fleet", "success"], ["etl_sales_daily", "partial"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mart_that_is_held_is_the_last_one_when_asked_so() {
+    let stage = with_a_held_row("what_passed").await;
+    let all = ended(&stage.night(&["--json", "--fail-fast"], 3).0);
+    assert_eq!((all[0].0.as_str(), all[0].1.as_str()), ("etl_sales_daily", "partly_held"));
+    assert_eq!(all.len(), super::stage::MARTS);
+    for (job, status, error) in &all[1..] {
+        assert_eq!(status, "skipped", "{job}");
+        assert_eq!(error, "not begun, because etl_sales_daily/bennett is held (--fail-fast)");
+    }
+    assert!(stage.world.zoom.log().is_empty() && stage.world.hubspot.log().is_empty(), "nobody else was asked");
+    assert_eq!(stage.value(MOVED), "1", "what passed of it is published");
 }

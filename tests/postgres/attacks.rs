@@ -192,7 +192,7 @@ const ATTACKS: &[(&str, &str, Comes)] = &[
     ),
     (
         "statistics of a ledger",
-        "select count(*) from pg_stats where tablename in ('etl_changes', 'etl_runs', 'organizations', 'oauth_tokens')",
+        "select count(*) from pg_stats where tablename in ('etl_changes', 'etl_runs', 'etl_acceptances', 'organizations', 'oauth_tokens')",
         Answers(&["0"]),
     ),
     ("statistics below the view", "select count(*) from pg_statistic", Refused("permission denied")),
@@ -227,6 +227,12 @@ const ATTACKS: &[(&str, &str, Comes)] = &[
         "select count(*) from etl_runs where detail::text like '%SECRET%' or error like '%SECRET%'",
         Answers(&["0"]),
     ),
+    (
+        "acceptances of the other",
+        "select count(*) from etl_acceptances where reason like '%SECRET%' or accepted_by like '%SECRET%'",
+        Answers(&["0"]),
+    ),
+    ("acceptances of its own", "select reason from etl_acceptances", Answers(&["mine"])),
     ("changes of the other", "select count(*) from etl_changes where new_value like '%SECRET%'", Answers(&["0"])),
     (
         "a trigger",
@@ -257,6 +263,8 @@ async fn filled() -> Vec<TestDatabase> {
                  values ('r', {org}, 'j', 'mart_sales_daily', '2026-01-20', 'success', '0', '{text}', '{{\"x\": \"{text}\"}}');
                  insert into etl_changes (run_id, org_id, mart, key, column_name, new_value)
                  values ('r', {org}, 'mart_sales_daily', '{{}}', 'c', case '{text}' when 'SECRET' then 'SECRET' end);
+                 insert into etl_acceptances (run_id, accepted_run, org_id, mart, periods, reason, accepted_by)
+                 values ('r', 'q', {org}, 'mart_sales_daily', '{{2026-01-20}}', '{text}', '{text}');
                  insert into oauth_tokens (org_id, connector, ciphertext, seed_fingerprint, issued_at)
                  values ({org}, '{text}', '{text}', '{text}', now()); commit;"
             );

@@ -20,6 +20,8 @@ async fn filled() -> Vec<TestDatabase> {
                      values ('r', {org}, 'j', 'mart_sales_daily', '2026-01-20', 'success', '0');
                      insert into etl_changes (run_id, org_id, mart, key, column_name)
                      values ('r', {org}, 'mart_sales_daily', '{{}}', 'c');
+                     insert into etl_acceptances (run_id, accepted_run, org_id, mart, periods, reason, accepted_by)
+                     values ('r', 'q', {org}, 'mart_sales_daily', '{{2026-01-20}}', 'because', 'anna');
                      insert into oauth_tokens (org_id, connector, ciphertext, seed_fingerprint, issued_at, expires_at)
                      values ({org}, 'quickbooks', '\\x00', '\\x00', now(), now()); commit"
                 ))
@@ -58,7 +60,7 @@ async fn a_reader_sees_its_own_rows_and_without_a_valid_setting_none() {
             assert_eq!(test.value(&as_reader(&set, SEEN)).await, seen, "setting {setting:?}");
         }
         let set = format!("set local marts.org_id = '{acme}';");
-        for table in ["etl_runs", "etl_changes", "organizations"] {
+        for table in ["etl_runs", "etl_changes", "etl_acceptances", "organizations"] {
             let count = format!("select count(*) from {table}");
             assert_eq!(test.value(&as_reader(&set, &count)).await, "1", "{table}");
             assert_eq!(test.value(&as_reader("", &count)).await, "0", "{table}");
@@ -123,6 +125,8 @@ async fn readers_and_admins_write_nothing_and_see_no_tokens() {
                 "delete from mart_sales_daily",
                 "truncate mart_sales_daily",
                 "insert into etl_changes (run_id, org_id, mart, key, column_name) values ('', 1, '', '{}', '')",
+                "insert into etl_acceptances (run_id, accepted_run, org_id, mart, periods, reason, accepted_by)
+                     values ('', '', 1, '', '{2026-01-20}', 'because', 'anna')",
                 "select * from oauth_tokens",
                 "update organizations set slug = 'x'",
             ] {
@@ -154,14 +158,29 @@ async fn the_loader_of_one_organisation_cannot_touch_another() {
             format!(
                 "insert into etl_changes (run_id, org_id, mart, key, column_name) values ('', {globex}, '', '{{}}', '')"
             ),
+            format!(
+                "insert into etl_acceptances (run_id, accepted_run, org_id, mart, periods, reason, accepted_by)
+                     values ('', '', {globex}, '', '{{2026-01-20}}', 'because', 'anna')"
+            ),
         ] {
             let refusal = test.refusal(&format!("{loader} {statement}")).await;
             assert!(refusal.contains("row-level security"), "{statement}: {refusal}");
+        }
+        // Nobody accepts anything without saying why, or what.
+        for (periods, reason, by) in [("{2026-01-20}", " ", "anna"), ("{2026-01-20}", "x", ""), ("{}", "x", "anna")] {
+            let accept = format!(
+                "insert into etl_acceptances (run_id, accepted_run, org_id, mart, periods, reason, accepted_by)
+                     values ('', '', {acme}, '', '{periods}', '{reason}', '{by}')"
+            );
+            let refusal = test.refusal(&format!("{loader} {accept}")).await;
+            assert!(refusal.contains("violates check constraint"), "{accept}: {refusal}");
         }
         for statement in [
             "delete from mart_sales_daily",
             "truncate mart_sales_daily",
             "update etl_changes set mart = ''",
+            "update etl_acceptances set reason = 'another'",
+            "delete from etl_acceptances",
             "drop table mart_sales_daily",
             "alter table mart_sales_daily disable row level security",
         ] {

@@ -1,5 +1,7 @@
 //! The audit: `sql/checks/<mart>.sql` over the new rows, the published ones and the staged data, and what it holds back.
 
+pub mod closed;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -8,6 +10,7 @@ use arrow::array::RecordBatch;
 use chrono::NaiveDate;
 
 use crate::compute::{Compute, cell, describe};
+use crate::jobs::Periods;
 use crate::periods::Period;
 
 /// How much a finding weighs.
@@ -73,6 +76,7 @@ pub fn audit(compute: &Compute, published: &[RecordBatch]) -> Result<Vec<Finding
     let job = compute.job();
     let context = || format!("auditing {}", job.mart);
     register_published(compute, published).with_context(context)?;
+    register_missing(compute).with_context(context)?;
     let sql = format!(
         "select rule::varchar, severity::varchar, period::date, detail::varchar from (\n{}\n) order by 2, 3 nulls first, 1, 4",
         compute.source().checks
@@ -120,7 +124,7 @@ pub fn split(findings: Vec<Finding>, periods: &[Period]) -> Held {
 }
 
 /// Makes the published rows the relation `published`. They travel as text, which is exact for every type of a mart.
-fn register_published(compute: &Compute, published: &[RecordBatch]) -> Result<()> {
+pub(crate) fn register_published(compute: &Compute, published: &[RecordBatch]) -> Result<()> {
     let connection = compute.connection();
     connection.execute_batch("create or replace table published as select * from mart limit 0")?;
     let columns = describe(connection, "published")?;
@@ -139,4 +143,29 @@ fn register_published(compute: &Compute, published: &[RecordBatch]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Makes the relation `missing_periods`: the periods between the newest row that is published before the first of this run
+/// and that first one. They have no row, although they should: not before the data start, nor in an excluded month.
+fn register_missing(compute: &Compute) -> Result<()> {
+    let step = match compute.job().periods {
+        Periods::Days { .. } => "day",
+        Periods::Months { .. } => "month",
+    };
+    let sql = format!(
+        "create or replace table missing_periods as
+        with first as (select min(period_start) as period_start from periods),
+        newest as (
+            select max({period}) as period_start from published, first where {period} < first.period_start
+        ),
+        between_them as (
+            select unnest(range(newest.period_start + interval 1 {step}, first.period_start, interval 1 {step}))::date
+                as period_start
+            from newest, first
+        )
+        select period_start from between_them
+        where date_trunc('month', period_start)::date not in (select month_start from excluded_months)",
+        period = compute.period_of("published"),
+    );
+    Ok(compute.connection().execute_batch(&sql)?)
 }
