@@ -837,3 +837,103 @@ fn a_wrong_table_is_refused_when_it_is_made() {
     assert!(make(SqlType::Decimal { precision: 39, scale: 0 }, SqlValue::Int(1)).is_err());
     assert!(make(SqlType::Date, SqlValue::Int(1)).is_err());
 }
+
+/// Aggregates over a small shop: amounts with four places, labels that differ by case and blanks, NULLs.
+fn shop() -> Database {
+    let orders = vec![
+        TableColumn::new("No", SqlType::NVarChar(10)),
+        TableColumn::new("Day", SqlType::DateTime),
+        TableColumn::new("Amount", SqlType::Money),
+        TableColumn::new("Status", SqlType::Char(8)),
+        TableColumn::new("Paid", SqlType::Bit),
+        TableColumn::new("Weight", SqlType::Float),
+    ];
+    let order = |no: &str, moment: Option<NaiveDateTime>, amount: Option<i128>, status: &str, paid: Option<bool>| {
+        let paid = paid.map_or(SqlValue::Null, SqlValue::Bit);
+        let moment = moment.map_or(SqlValue::Null, SqlValue::DateTime);
+        vec![no.into(), moment, amount.map_or(SqlValue::Null, money), status.into(), paid, SqlValue::Float(1.5)]
+    };
+    let rows = vec![
+        order("1", Some(at(day(2026, 1, 31), 23, 59, 59, 997)), Some(10_005), "Open", Some(true)),
+        order(" 2", Some(at(day(2026, 2, 1), 0, 0, 0, 0)), Some(-25_000), "OPEN", Some(false)),
+        order("91", None, None, "closed", None),
+    ];
+    let lines = vec![TableColumn::new("No", SqlType::NVarChar(10)), TableColumn::new("Part", SqlType::NVarChar(10))];
+    let line = |no: &str, part: &str| vec![no.into(), part.into()];
+    let tables = vec![
+        Table::new("ben002", "Orders", orders, rows),
+        Table::new("ben002", "Lines", lines, vec![line("1", "a"), line("1 ", "B"), line("1", "b"), line("91", "c")]),
+    ];
+    Database::new("evo", tables).unwrap()
+}
+
+#[tokio::test]
+async fn sums_and_counts_are_those_of_sql_server() {
+    let server = TdsServer::start(TdsOptions {
+        users: vec![("reader".into(), "pw".into())],
+        encryption: Encryption::None,
+        ..TdsOptions::new(shop())
+    })
+    .await
+    .unwrap();
+    let mut client = connect(&server).await;
+    let day = day(2026, 2, 1);
+    for (sql, expected) in [
+        ("SELECT COUNT_BIG(*) AS [n] FROM [ben002].[Orders] WHERE [Day] < @P1", "1"),
+        ("SELECT CAST(SUM([Amount]) AS decimal(19,4)) AS [n] FROM [ben002].[orders]", "-1.4995"),
+        (
+            "SELECT CAST(COALESCE(SUM([Amount]), 0) AS decimal(19,4)) AS [n] FROM [ben002].[Orders] WHERE [Day] > @P1",
+            "0.0000",
+        ),
+        ("SELECT CAST(SUM(CASE WHEN [Paid] = 1 THEN 0 ELSE 1 END) AS bigint) AS [n] FROM [ben002].[Orders]", "2"),
+        // A collation without case, which passes over blanks at the end.
+        ("SELECT COUNT_BIG(*) AS [n] FROM [ben002].[Orders] WHERE [Status] = 'oPEN  '", "2"),
+        ("SELECT COUNT_BIG(DISTINCT [Part]) AS [n] FROM [ben002].[Lines]", "3"),
+        ("SELECT COUNT_BIG(*) AS [n] FROM [ben002].[Orders] WHERE LTRIM([No]) NOT LIKE '9%'", "2"),
+        ("SELECT COUNT_BIG(*) AS [n] FROM [ben002].[Orders] WHERE [Status] IN (NULL)", "0"),
+        (
+            "SELECT COUNT_BIG(*) AS [n] FROM [ben002].[Orders] AS [o] INNER JOIN [ben002].[Lines] AS [l] ON [l].[No] = [o].[No]",
+            "4",
+        ),
+        (
+            "SELECT CAST(MAX([s].[n]) AS bigint) AS [n] FROM (SELECT [Status], COUNT_BIG(*) AS [n] FROM [ben002].[Orders] \
+             GROUP BY [Status]) AS [s]",
+            "2",
+        ),
+    ] {
+        let found = client.query(sql, &[&day]).await.unwrap().into_first_result().await.unwrap();
+        assert_eq!(found.len(), 1, "{sql}");
+        let value = match found[0].cells().next().unwrap().1 {
+            ColumnData::I64(Some(number)) => number.to_string(),
+            ColumnData::Numeric(Some(number)) => number.to_string(),
+            other => panic!("{sql}: {other:?}"),
+        };
+        assert_eq!(value, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn aggregates_that_are_not_simulated_are_refused() {
+    let server = TdsServer::start(TdsOptions {
+        users: vec![("reader".into(), "pw".into())],
+        encryption: Encryption::None,
+        ..TdsOptions::new(shop())
+    })
+    .await
+    .unwrap();
+    let mut client = connect(&server).await;
+    for (sql, number) in [
+        ("SELECT COUNT_BIG(*) AS [n] FROM [ben002].[Nothing] WHERE [a] IN (1)", 208),
+        ("SELECT CAST(SUM([Nothing]) AS bigint) AS [n] FROM [ben002].[Orders]", 207),
+        // A column of a type that is not simulated here.
+        ("SELECT CAST(SUM([Weight]) AS decimal(19,4)) AS [n] FROM [ben002].[Orders] WHERE 1 = 1", 207),
+        ("SELECT COUNT_BIG(*) AS [n] FROM [ben002].[Orders] WHERE [No] IN (@P9)", 137),
+        ("SELECT SUM(CASE WHEN [Paid] = 1 THEN 1 ELSE 0 END) AS [n] FROM [ben002].[Orders]", 102),
+        ("SELECT COUNT_BIG(*) AS [n] FROM Orders WHERE 1 = 1", 102),
+        ("SELECT COUNT_BIG(*) AS [n] FROM [ben002].[Orders] WHERE 1 = 1 LIMIT 1", 102),
+        ("SELECT CAST(SUM(LEN([No])) AS bigint) AS [n] FROM [ben002].[Orders]", 102),
+        ("SELECT COUNT_BIG(*) AS [n] FROM [ben002].[Orders] WHERE 1 = 1; SELECT 1", 102),
+    ] {
+        assert_eq!(code(rows(&mut client, sql, &[]).await), number, "{sql}");
+    }
+}

@@ -141,6 +141,7 @@ impl World {
         let crm = Arc::new(Crm::generate(crm));
         let mut hubspot = HubSpotOptions::new(&access_token, Arc::clone(&crm));
         hubspot.clock = options.clock.clone();
+        hubspot.searches_per_second = Some(5);
         if options.bulk_contacts.is_some() || options.page_records.is_some() {
             // Measured is the program and not the allowance; and small pages are many calls.
             hubspot.calls = 100_000;

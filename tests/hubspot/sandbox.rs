@@ -1,5 +1,7 @@
 //! The simulated HubSpot itself: what it refuses, and what it leaves out.
 
+use std::sync::Arc;
+
 use chrono::Days;
 use marts::sandbox::business::crm::{Crm, CrmOptions};
 use proptest::prelude::*;
@@ -32,12 +34,66 @@ async fn what_is_not_simulated_is_refused_loudly() {
         (Method::GET, "/crm/v3/objects/contacts?after=x", None, 400),
         (Method::POST, "/crm/v3/objects/contacts/search", Some(json!({ "query": "maria" })), 400),
         (Method::POST, "/crm/v3/objects/contacts/search", Some(json!({ "filterGroups": [{}] })), 400),
+        (Method::POST, "/crm/v3/objects/contacts/search", Some(filtered(&[json!({ "propertyName": "email" })])), 400),
+        (Method::POST, "/crm/v3/objects/contacts/search", Some(filtered(&[by("dealstage", "EQ", "lead")])), 400),
+        (Method::POST, "/crm/v3/objects/contacts/search", Some(filtered(&[by("lifecyclestage", "BETWEEN", "a")])), 400),
+        (Method::POST, "/crm/v3/objects/contacts/search", Some(filtered(&[by("createdate", "LT", "2026-01-20")])), 400),
+        (Method::POST, "/crm/v3/objects/contacts/search", Some(filtered(&vec![by("createdate", "LT", "1"); 7])), 400),
         (Method::POST, "/crm/v3/objects/contacts/search", Some(json!({ "after": "9990", "limit": 11 })), 400),
         (Method::POST, "/crm/v3/objects/contacts/search", Some(json!({ "limit": 201 })), 400),
     ] {
         let (found, answer) = ask(&bench, method, path, body).await;
         assert_eq!((found, answer["status"].as_str()), (status, Some("error")), "{path}: {answer}");
     }
+}
+
+/// A filter, and a search by one group of them.
+fn by(property: &str, operator: &str, value: &str) -> Value {
+    json!({ "propertyName": property, "operator": operator, "value": value })
+}
+
+fn filtered(filters: &[Value]) -> Value {
+    json!({ "filterGroups": [{ "filters": filters }], "limit": 1 })
+}
+
+#[tokio::test]
+async fn a_search_counts_what_passes_its_filters() {
+    let bench = Bench::new().await;
+    let crm = Arc::clone(&bench.crm);
+    let until = crm.contacts[crm.contacts.len() / 2].created;
+    let millis = until.timestamp_millis().to_string();
+    let standing = || crm.contacts.iter().filter(|contact| !contact.archived);
+    let before = |contact: &&marts::sandbox::business::crm::Contact| {
+        contact.created.timestamp_millis() < until.timestamp_millis()
+    };
+    let leads = standing().filter(|contact| contact.stage == Some("lead"));
+    let in_time = by("createdate", "LT", &millis);
+    let no_stage = json!({ "propertyName": "lifecyclestage", "operator": "NOT_HAS_PROPERTY" });
+    let two = json!({ "propertyName": "lifecyclestage", "operator": "IN", "values": ["lead", "customer"] });
+    let either = json!({ "filterGroups": [{ "filters": [in_time] }, { "filters": [no_stage] }], "limit": 1 });
+    for (search, expected) in [
+        (filtered(&[by("lifecyclestage", "EQ", "lead")]), leads.clone().count()),
+        (filtered(&[in_time.clone()]), standing().filter(before).count()),
+        (filtered(&[in_time.clone(), by("lifecyclestage", "EQ", "lead")]), leads.filter(before).count()),
+        (filtered(&[no_stage.clone()]), standing().filter(|contact| contact.stage.is_none()).count()),
+        (filtered(&[two]), standing().filter(|contact| matches!(contact.stage, Some("lead" | "customer"))).count()),
+        (either, standing().filter(|contact| before(contact) || contact.stage.is_none()).count()),
+    ] {
+        let (_, found) = ask(&bench, Method::POST, "/crm/v3/objects/contacts/search", Some(search.clone())).await;
+        assert!(expected > 0);
+        assert_eq!(found["total"].as_u64().map(|total| total as usize), Some(expected), "{search}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_may_search_five_times_a_second() {
+    let bench = Bench::start(crm(), |options| options.searches_per_second = Some(5)).await;
+    let mut refused = 0;
+    for _ in 0..6 {
+        let (status, _) = ask(&bench, Method::POST, "/crm/v3/objects/contacts/search", Some(json!({}))).await;
+        refused += usize::from(status == 429);
+    }
+    assert_eq!(refused, 1);
 }
 
 #[tokio::test]

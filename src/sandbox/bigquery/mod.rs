@@ -377,6 +377,16 @@ impl State {
             return Reply::json(200, head.to_string());
         }
         let total = app.count(job.day, job.seen_on);
+        if job.columns.is_empty() {
+            let counted = sql::counted(&app.rows(job.day, job.seen_on, 0..total));
+            let cells = counted.iter().map(|(_, count)| json!({ "v": count.to_string() }));
+            head["schema"] = schema(&job.columns);
+            head["rows"] = json!([{ "f": cells.collect::<Vec<_>>() }]);
+            head["totalRows"] = "1".into();
+            head["totalBytesProcessed"] = (total * ROW_BYTES).to_string().into();
+            head["cacheHit"] = false.into();
+            return Reply::json(200, head.to_string());
+        }
         head["schema"] = schema(&job.columns);
         head["totalRows"] = total.to_string().into();
         head["totalBytesProcessed"] = (total * ROW_BYTES).to_string().into();
@@ -420,7 +430,12 @@ fn row(text: &mut String, columns: &[Selected], event: &super::business::app::Ap
     text.push_str("]}");
 }
 
+/// Without columns it is the count's.
 fn schema(columns: &[Selected]) -> Value {
+    if columns.is_empty() {
+        let fields = sql::counted(&[]).map(|(name, _)| json!({ "name": name, "type": "INTEGER", "mode": "NULLABLE" }));
+        return json!({ "fields": fields });
+    }
     let fields = columns.iter().map(|column| json!({ "name": column.name, "type": column.kind, "mode": "NULLABLE" }));
     json!({ "fields": fields.collect::<Vec<_>>() })
 }

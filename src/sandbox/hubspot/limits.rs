@@ -10,6 +10,7 @@ use crate::sandbox::http::Reply;
 #[derive(Default)]
 pub(super) struct Limits {
     recent: VecDeque<DateTime<Utc>>,
+    searches: VecDeque<DateTime<Utc>>,
     day: Option<NaiveDate>,
     today: u64,
 }
@@ -23,7 +24,7 @@ pub(super) struct Allowance {
 
 impl Limits {
     /// Counts a call in, or refuses it. The day is the clock's, in UTC.
-    pub(super) fn enter(&mut self, options: &HubSpotOptions) -> Result<Allowance, Reply> {
+    pub(super) fn enter(&mut self, options: &HubSpotOptions, is_search: bool) -> Result<Allowance, Reply> {
         let now = options.clock.now();
         if self.day != Some(now.date_naive()) {
             (self.day, self.today) = (Some(now.date_naive()), 0);
@@ -41,6 +42,13 @@ impl Limits {
         }
         if options.calls_per_second.is_some_and(|most| in_second >= most) {
             return Err(faults::throttled("SECONDLY"));
+        }
+        self.searches.retain(|at| now - *at < Duration::seconds(1));
+        if is_search && options.searches_per_second.is_some_and(|most| self.searches.len() as u64 >= most) {
+            return Err(faults::throttled("SECONDLY"));
+        }
+        if is_search {
+            self.searches.push_back(now);
         }
         self.recent.push_back(now);
         self.today += 1;

@@ -4,6 +4,7 @@
 //! Whatever is not simulated is refused loudly.
 
 pub mod faults;
+mod filters;
 mod limits;
 mod objects;
 
@@ -28,6 +29,8 @@ pub struct HubSpotOptions {
     pub calls: u64,
     pub interval: Duration,
     pub calls_per_second: Option<u64>,
+    /// Searches in a second, of an account; the real service allows five.
+    pub searches_per_second: Option<u64>,
     pub calls_per_day: u64,
     /// Name a wait in the 429 of the ten seconds; the real service does so only sometimes.
     pub says_retry_after: bool,
@@ -50,6 +53,7 @@ impl HubSpotOptions {
             calls: 190,
             interval: Duration::seconds(10),
             calls_per_second: None,
+            searches_per_second: None,
             calls_per_day: 650_000,
             says_retry_after: false,
             search_lag: 0,
@@ -101,7 +105,7 @@ fn answer(state: &State, request: &Request) -> Reply {
     }
     let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     let is_search = path.last() == Some(&"search");
-    let allowance = match state.limits.lock().expect("no panic while counting").enter(&state.options) {
+    let allowance = match state.limits.lock().expect("no panic while counting").enter(&state.options, is_search) {
         Ok(allowance) => allowance,
         Err(refused) => return trace(refused),
     };

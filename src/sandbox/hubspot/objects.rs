@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use serde_json::{Map, Value, json};
 
+use super::filters::{Filtered, Filters};
 use super::{State, faults};
 use crate::sandbox::business::crm::{Contact, Deal};
 use crate::sandbox::http::{Reply, Request};
@@ -75,7 +76,7 @@ pub(super) fn list(state: &State, kind: &str, request: &Request) -> Reply {
     Reply::json(200, body.to_string())
 }
 
-/// A search without filters: how many there are, and the first of them.
+/// A search: how many there are that pass its filters, and the first of them.
 pub(super) fn search(state: &State, kind: &str, request: &Request) -> Reply {
     let Some(kind) = Kind::of(kind) else { return faults::not_found(&request.path) };
     let Ok(asked) = serde_json::from_slice::<Map<String, Value>>(&request.body) else {
@@ -85,9 +86,14 @@ pub(super) fn search(state: &State, kind: &str, request: &Request) -> Reply {
     if let Some(name) = asked.keys().find(|name| !known.contains(&name.as_str())) {
         return faults::invalid(&format!("the member {name} of a search is not simulated"));
     }
-    if asked.get("filterGroups").and_then(Value::as_array).is_some_and(|groups| !groups.is_empty()) {
-        return faults::invalid("filters of a search are not simulated");
-    }
+    let stage = match kind {
+        Kind::Contacts => "lifecyclestage",
+        Kind::Deals => "dealstage",
+    };
+    let filters = match Filters::parse(asked.get("filterGroups"), stage) {
+        Ok(filters) => filters,
+        Err(why) => return faults::invalid(&why),
+    };
     let limit = asked.get("limit").and_then(Value::as_u64).unwrap_or(10);
     let after = match asked.get("after") {
         None | Some(Value::Null) => Some(0),
@@ -99,11 +105,20 @@ pub(super) fn search(state: &State, kind: &str, request: &Request) -> Reply {
     let properties: Vec<&str> =
         asked.get("properties").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let crm = &state.options.crm;
-    let records: Vec<u64> = match kind {
-        Kind::Contacts => crm.contacts.iter().filter(|it| !it.archived).map(|it| it.id).collect(),
-        Kind::Deals => crm.deals.iter().filter(|it| !it.archived).map(|it| it.id).collect(),
+    let mut records: Vec<(u64, Filtered<'_>)> = match kind {
+        Kind::Contacts => {
+            let standing = crm.contacts.iter().filter(|it| !it.archived);
+            standing.map(|it| (it.id, Filtered { created: it.created, stage: it.stage })).collect()
+        }
+        Kind::Deals => {
+            let standing = crm.deals.iter().filter(|it| !it.archived);
+            standing.map(|it| (it.id, Filtered { created: it.created, stage: it.stage })).collect()
+        }
     };
-    let total = (records.len() as u64).saturating_sub(state.options.search_lag);
+    // The index does not know the newest records.
+    records.truncate(records.len().saturating_sub(usize::try_from(state.options.search_lag).unwrap_or(usize::MAX)));
+    let records: Vec<u64> = records.iter().filter(|(_, it)| filters.pass(it)).map(|(id, _)| *id).collect();
+    let total = records.len() as u64;
     let page = records.iter().take(total as usize).skip(after as usize).take(limit as usize);
     let results: Vec<Value> = page
         .map(|id| match kind {

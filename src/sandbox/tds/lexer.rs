@@ -11,6 +11,8 @@ pub(crate) enum Token {
     Number(u64),
     /// `@P1`, with the @.
     Variable(String),
+    /// `'text'`, with `''` already undone.
+    Text(String),
     Symbol(&'static str),
 }
 
@@ -18,7 +20,7 @@ impl Token {
     /// As an error message quotes it.
     pub(crate) fn text(&self) -> String {
         match self {
-            Token::Word(text) | Token::Quoted(text) | Token::Variable(text) => text.clone(),
+            Token::Word(text) | Token::Quoted(text) | Token::Variable(text) | Token::Text(text) => text.clone(),
             Token::Number(number) => number.to_string(),
             Token::Symbol(symbol) => (*symbol).to_owned(),
         }
@@ -26,7 +28,7 @@ impl Token {
 }
 
 /// Longer ones first, so that `<=` is not read as `<`.
-const SYMBOLS: [&str; 13] = ["<=", ">=", "<>", "<", ">", "=", ",", ".", "(", ")", "*", ";", "-"];
+const SYMBOLS: [&str; 14] = ["<=", ">=", "<>", "<", ">", "=", ",", ".", "(", ")", "*", ";", "-", "+"];
 
 pub(crate) fn tokens(sql: &str) -> Result<Vec<Token>, SqlError> {
     let mut out = Vec::new();
@@ -34,8 +36,12 @@ pub(crate) fn tokens(sql: &str) -> Result<Vec<Token>, SqlError> {
     while let Some(first) = rest.chars().next() {
         let token;
         if first == '[' {
-            let (name, after) = quoted(&rest[1..])?;
+            let (name, after) = quoted(&rest[1..], ']')?;
             token = Token::Quoted(name);
+            rest = after;
+        } else if first == '\'' {
+            let (text, after) = quoted(&rest[1..], '\'')?;
+            token = Token::Text(text);
             rest = after;
         } else if first == '@' || first == '_' || first.is_alphabetic() {
             let (word, after) = split(rest, |c| c.is_alphanumeric() || matches!(c, '_' | '@' | '$' | '#'));
@@ -61,14 +67,15 @@ fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !belongs(c)).unwrap_or(text.len()))
 }
 
-fn quoted(text: &str) -> Result<(String, &str), SqlError> {
+/// Up to the closing mark; doubled it stands for itself.
+fn quoted(text: &str, mark: char) -> Result<(String, &str), SqlError> {
     let mut name = String::new();
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
-        if c != ']' {
+        if c != mark {
             name.push(c);
-        } else if chars.next_if(|(_, next)| *next == ']').is_some() {
-            name.push(']');
+        } else if chars.next_if(|(_, next)| *next == mark).is_some() {
+            name.push(mark);
         } else {
             return Ok((name, &text[at + 1..]));
         }

@@ -1,7 +1,7 @@
 //! A SQL Server on the wire (TDS 7.4 and 8), with tables behind it and faults on demand.
 //!
-//! It answers the closed grammar our own extractor speaks, with SQL Server's types, conversions and errors; any other SQL
-//! is an error, never an empty result.
+//! It answers the closed grammar our own extractor speaks, with SQL Server's types, conversions and errors, and the
+//! aggregates that verification asks; any other SQL is an error, never an empty result.
 //!
 //! ```ignore
 //! use marts::sandbox::tds::*;
@@ -23,6 +23,7 @@
 //! println!("{} with {}", server.addr(), server.ca_pem());
 //! ```
 
+mod aggregate;
 mod ast;
 mod compare;
 mod connection;

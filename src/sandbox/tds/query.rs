@@ -104,6 +104,28 @@ impl Query {
         Ok(query)
     }
 
+    /// Every row of a table that was made for this answer.
+    pub(crate) fn whole(table: Table) -> Query {
+        let column = |at: usize| Operand { column: at, from: table.columns[at].sql_type, cast: None };
+        let columns = table.columns.iter().map(|column| ResultColumn {
+            name: column.name.clone(),
+            sql_type: column.sql_type,
+            nullable: column.nullable,
+        });
+        Query {
+            columns: columns.collect(),
+            outputs: (0..table.columns.len()).map(|at| Output::Value(column(at))).collect(),
+            table: Arc::new(table),
+            test: Test::All(Vec::new()),
+            order: Vec::new(),
+            top: u64::MAX,
+            sorted: None,
+            next: 0,
+            given: 0,
+            aggregate: false,
+        }
+    }
+
     /// Whether the table's own order already is the one asked for.
     fn is_presorted(&self) -> bool {
         let sorted_by = match &self.table.rows {

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 use anyhow::{Context, bail, ensure};
 
 use super::{
+    aggregate::Copies,
     convert::store,
     error::SqlError,
     types::{SqlType, SqlValue},
@@ -112,12 +113,14 @@ impl Table {
 pub struct Database {
     name: String,
     tables: HashMap<(String, String), Arc<Table>>,
+    /// What aggregates are computed over.
+    pub(super) copies: Copies,
 }
 
 impl Database {
     /// Checks every table and brings its rows in memory into the form their columns store.
     pub fn new(name: &str, tables: Vec<Table>) -> anyhow::Result<Self> {
-        let mut database = Database { name: name.to_owned(), tables: HashMap::new() };
+        let mut database = Database { name: name.to_owned(), ..Database::default() };
         for mut table in tables {
             let title = format!("{}.{}", table.schema, table.name);
             check(&table).with_context(|| title.clone())?;

@@ -34,6 +34,7 @@ impl Query {
             "users" | "phone/users" => &["page_size", "status"],
             "phone/call_queues" => &["page_size"],
             "phone/call_history" => &["page_size", "from", "to", "time_type"],
+            "report/users" => &["page_size", "from", "to", "type"],
             _ => &["year", "month"],
         };
         let mut parameters = Vec::new();
@@ -70,7 +71,7 @@ impl Query {
     fn page_size(&self, path: &str, options: &ZoomServerOptions) -> Option<usize> {
         let most = match path {
             "users" => 2_000,
-            "phone/call_history" => 300,
+            "phone/call_history" | "report/users" => 300,
             _ => 100,
         };
         let size: usize = self.get("page_size").unwrap_or("30").parse().ok()?;
@@ -90,6 +91,7 @@ pub(super) fn page(
     let mut answer = json!({});
     let (names, records): (&[&str], Vec<Value>) = match path {
         "report/daily" => return report(query, options, now),
+        "report/users" => return hosts(query, options, now),
         "users" => {
             let status = query.get("status").unwrap_or("active");
             if !["active", "inactive", "pending"].contains(&status) {
@@ -232,6 +234,38 @@ fn range(
     // Older calls are gone, and nobody says so.
     let kept = now - Months::new(6);
     Ok((from.max(kept), to.min(month)))
+}
+
+/// The report by hosts: what it adds up to over some days, and its hosts, of whom only the first page is simulated.
+fn hosts(query: &Query, options: &ZoomServerOptions, now: DateTime<Utc>) -> Result<Value, Refused> {
+    let day = |name: &'static str| -> Result<NaiveDate, Refused> {
+        query.get(name).and_then(|text| text.parse().ok()).ok_or_else(|| invalid(name))
+    };
+    let (from, to) = (day("from")?, day("to")?);
+    if query.get("type") != Some("active") {
+        return Err(invalid("type"));
+    }
+    let today = now.date_naive();
+    if from > to || to > from + Months::new(1) || from < today - Months::new(6) || query.offset > 0 {
+        return Err(invalid("from"));
+    }
+    let mut sums = [0; 3];
+    for (_, day) in options.account.meetings.range(from..=to).filter(|(date, _)| **date <= today) {
+        for (sum, part) in sums.iter_mut().zip([day.meetings, day.participants, day.minutes]) {
+            *sum += part;
+        }
+    }
+    let size = query.page_size("report/users", options).unwrap_or(30);
+    let active: Vec<_> = options.account.users.iter().filter(|user| user.status == "active").collect();
+    let users = active.iter().take(size).map(|user| {
+        json!({ "id": user.id, "email": user.email, "user_name": format!("{} {}", user.first_name, user.last_name),
+            "type": 2, "dept": "Care" })
+    });
+    Ok(json!({
+        "from": from.to_string(), "to": to.to_string(), "page_count": active.len().div_ceil(size), "page_number": 1,
+        "page_size": size, "total_records": active.len(), "next_page_token": "", "total_meetings": sums[0],
+        "total_participants": sums[1], "total_meeting_minutes": sums[2], "users": users.collect::<Vec<_>>(),
+    }))
 }
 
 fn report(query: &Query, options: &ZoomServerOptions, now: DateTime<Utc>) -> Result<Value, Refused> {

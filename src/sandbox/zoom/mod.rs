@@ -1,4 +1,4 @@
-//! Zoom on the wire: the token endpoint, users, the daily report, and Zoom Phone's lists and call history.
+//! Zoom on the wire: the token endpoint, users, the reports by days and by hosts, and Zoom Phone's lists and call history.
 //!
 //! Shapes follow Zoom's published OpenAPI files and its pages on errors and rate limits. Where accounts differ, the
 //! choice is an option. A request or a parameter that is not known is an error, never an empty answer.
@@ -159,7 +159,7 @@ fn api(state: &State, request: &Request, path: &str, now: DateTime<Utc>) -> Repl
     let options = &state.options;
     let (label, scope) = match path {
         "users" => (Label::Medium, "user:read:list_users:admin"),
-        "report/daily" => (Label::Heavy, "report:read:admin"),
+        "report/daily" | "report/users" => (Label::Heavy, "report:read:admin"),
         "phone/users" => (Label::Medium, "phone:read:list_users:admin"),
         "phone/call_queues" => (Label::Medium, "phone:read:list_call_queues:admin"),
         "phone/call_history" => (Label::Heavy, "phone:read:list_call_logs:admin"),
@@ -177,7 +177,7 @@ fn api(state: &State, request: &Request, path: &str, now: DateTime<Utc>) -> Repl
         if path.starts_with("phone/") && !options.has_phone {
             return error(400, 2031, "Zoom Phone has not been enabled for this account.");
         }
-        if path == "report/daily" && !options.has_reports {
+        if path.starts_with("report/") && !options.has_reports {
             return error(400, 200, "This API is only available for paid accounts.");
         }
         let query = match Query::parse(path, request, options, &mut tokens, now) {
