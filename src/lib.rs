@@ -30,3 +30,4 @@ pub mod retention;
 pub mod run;
 pub mod sandbox;
 pub mod staging;
+pub mod verify;

@@ -19,4 +19,5 @@ mod policies;
 pub mod rebuild;
 mod secrets;
 mod status;
+mod verify;
 mod zoom;

@@ -44,6 +44,7 @@ pub mod sql;
 pub mod staging;
 pub mod status;
 pub mod tables;
+pub mod verify;
 
 /// Fills the data marts every night: exactly, whole and explainably.
 #[derive(Debug, Parser)]
@@ -93,6 +94,7 @@ pub enum Command {
     Show(show::ShowArgs),
     Explain(explain::ExplainArgs),
     Accept(accept::AcceptArgs),
+    Verify(verify::VerifyArgs),
     Changes(changes::ChangesArgs),
     Diff(changes::DiffArgs),
     Query(query::QueryArgs),
@@ -209,6 +211,7 @@ impl Command {
             Command::Show(args) => show::execute(args, context),
             Command::Explain(args) => explain::execute(args, context),
             Command::Accept(args) => accept::execute(args, context),
+            Command::Verify(args) => verify::execute(args, context),
             Command::Changes(args) => changes::changes(args, context),
             Command::Diff(args) => changes::diff(args, context),
             Command::Query(args) => query::execute(args, context),

@@ -25,6 +25,7 @@ const OTHERS: &[(&str, Kind)] = &[
     ("etl_runs", Kind::Mart),
     ("etl_changes", Kind::Ledger),
     ("etl_acceptances", Kind::Ledger),
+    ("etl_verifications", Kind::Ledger),
     ("oauth_tokens", Kind::Secret),
 ];
 

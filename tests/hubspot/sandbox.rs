@@ -73,9 +73,9 @@ async fn a_search_counts_what_passes_its_filters() {
     let either = json!({ "filterGroups": [{ "filters": [in_time] }, { "filters": [no_stage] }], "limit": 1 });
     for (search, expected) in [
         (filtered(&[by("lifecyclestage", "EQ", "lead")]), leads.clone().count()),
-        (filtered(&[in_time.clone()]), standing().filter(before).count()),
+        (filtered(std::slice::from_ref(&in_time)), standing().filter(before).count()),
         (filtered(&[in_time.clone(), by("lifecyclestage", "EQ", "lead")]), leads.filter(before).count()),
-        (filtered(&[no_stage.clone()]), standing().filter(|contact| contact.stage.is_none()).count()),
+        (filtered(std::slice::from_ref(&no_stage)), standing().filter(|contact| contact.stage.is_none()).count()),
         (filtered(&[two]), standing().filter(|contact| matches!(contact.stage, Some("lead" | "customer"))).count()),
         (either, standing().filter(|contact| before(contact) || contact.stage.is_none()).count()),
     ] {

@@ -235,6 +235,11 @@ const ATTACKS: &[(&str, &str, Comes)] = &[
     ("acceptances of its own", "select reason from etl_acceptances", Answers(&["mine"])),
     ("changes of the other", "select count(*) from etl_changes where new_value like '%SECRET%'", Answers(&["0"])),
     (
+        "verifications of the other",
+        "select count(*) from etl_verifications where error like '%SECRET%'",
+        Answers(&["0"]),
+    ),
+    (
         "a trigger",
         "create trigger t before insert on mart_sales_daily execute function suppress_redundant_updates_trigger()",
         Refused("permission denied"),
@@ -265,6 +270,9 @@ async fn filled() -> Vec<TestDatabase> {
                  values ('r', {org}, 'mart_sales_daily', '{{}}', 'c', case '{text}' when 'SECRET' then 'SECRET' end);
                  insert into etl_acceptances (run_id, accepted_run, org_id, mart, periods, reason, accepted_by)
                  values ('r', 'q', {org}, 'mart_sales_daily', '{{2026-01-20}}', '{text}', '{text}');
+                 insert into etl_verifications (verification_id, org_id, job, mart, period, column_name, outcome, error,
+                     asked_at, tool_version)
+                 values ('v', {org}, 'j', 'mart_sales_daily', '2026-01-20', 'c', 'unanswered', '{text}', now(), '0');
                  insert into oauth_tokens (org_id, connector, ciphertext, seed_fingerprint, issued_at)
                  values ({org}, '{text}', '{text}', '{text}', now()); commit;"
             );
@@ -348,7 +356,7 @@ async fn every_table_of_organisations_shows_a_reader_its_own_rows_alone() {
                  where table_schema = current_schema() and column_name = 'org_id' and table_name <> 'owners_view'",
             )
             .await;
-        assert!(tables.len() >= 12, "nine marts, two ledgers, the tokens: {tables:?}");
+        assert!(tables.len() >= 13, "nine marts, three ledgers, the tokens: {tables:?}");
         for table in tables {
             for (setting, expected) in [(test.acme.id.to_string(), "1"), (String::new(), "0"), ("0".into(), "0")] {
                 let sql = format!(

@@ -22,6 +22,9 @@ async fn filled() -> Vec<TestDatabase> {
                      values ('r', {org}, 'mart_sales_daily', '{{}}', 'c');
                      insert into etl_acceptances (run_id, accepted_run, org_id, mart, periods, reason, accepted_by)
                      values ('r', 'q', {org}, 'mart_sales_daily', '{{2026-01-20}}', 'because', 'anna');
+                     insert into etl_verifications (verification_id, org_id, job, mart, period, column_name, outcome,
+                         asked_at, tool_version)
+                     values ('v', {org}, 'j', 'mart_sales_daily', '2026-01-20', 'c', 'equal', now(), '0');
                      insert into oauth_tokens (org_id, connector, ciphertext, seed_fingerprint, issued_at, expires_at)
                      values ({org}, 'quickbooks', '\\x00', '\\x00', now(), now()); commit"
                 ))
@@ -60,7 +63,7 @@ async fn a_reader_sees_its_own_rows_and_without_a_valid_setting_none() {
             assert_eq!(test.value(&as_reader(&set, SEEN)).await, seen, "setting {setting:?}");
         }
         let set = format!("set local marts.org_id = '{acme}';");
-        for table in ["etl_runs", "etl_changes", "etl_acceptances", "organizations"] {
+        for table in ["etl_runs", "etl_changes", "etl_acceptances", "etl_verifications", "organizations"] {
             let count = format!("select count(*) from {table}");
             assert_eq!(test.value(&as_reader(&set, &count)).await, "1", "{table}");
             assert_eq!(test.value(&as_reader("", &count)).await, "0", "{table}");
@@ -127,6 +130,7 @@ async fn readers_and_admins_write_nothing_and_see_no_tokens() {
                 "insert into etl_changes (run_id, org_id, mart, key, column_name) values ('', 1, '', '{}', '')",
                 "insert into etl_acceptances (run_id, accepted_run, org_id, mart, periods, reason, accepted_by)
                      values ('', '', 1, '', '{2026-01-20}', 'because', 'anna')",
+                "update etl_verifications set outcome = 'equal'",
                 "select * from oauth_tokens",
                 "update organizations set slug = 'x'",
             ] {
@@ -162,6 +166,10 @@ async fn the_loader_of_one_organisation_cannot_touch_another() {
                 "insert into etl_acceptances (run_id, accepted_run, org_id, mart, periods, reason, accepted_by)
                      values ('', '', {globex}, '', '{{2026-01-20}}', 'because', 'anna')"
             ),
+            format!(
+                "insert into etl_verifications (verification_id, org_id, job, mart, period, column_name, outcome, asked_at,
+                     tool_version) values ('', {globex}, '', '', now(), '', 'equal', now(), '')"
+            ),
         ] {
             let refusal = test.refusal(&format!("{loader} {statement}")).await;
             assert!(refusal.contains("row-level security"), "{statement}: {refusal}");
@@ -181,6 +189,8 @@ async fn the_loader_of_one_organisation_cannot_touch_another() {
             "update etl_changes set mart = ''",
             "update etl_acceptances set reason = 'another'",
             "delete from etl_acceptances",
+            "update etl_verifications set outcome = 'equal'",
+            "delete from etl_verifications",
             "drop table mart_sales_daily",
             "alter table mart_sales_daily disable row level security",
         ] {

@@ -10,14 +10,16 @@ mod rows;
 mod saved;
 mod wire;
 
-use anyhow::{Context as _, Result, ensure};
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail, ensure};
 use chrono::NaiveDate;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gcp_bigquery_client::model::query_response::QueryResponse;
 
 use super::http::HttpClient;
 use super::{Context, Saved};
-use crate::config::BigQuery;
+use crate::config::{BigQuery, Limits};
 use crate::datasets::Dataset;
 use crate::periods::Partition;
 use crate::staging::{Landed, Landing, Page};
@@ -116,15 +118,45 @@ async fn pull_live(
     stream::iter(pulls).buffered(usize::from(limits.http_concurrency.max(1))).try_collect().await
 }
 
-async fn pull_day(context: &Context<'_>, wire: &Wire<'_>, dataset: &'static Dataset, day: Partition) -> Result<Landed> {
-    let sql = query::sql(wire.settings, day.start());
-    let estimate = wire.estimate(&sql).await?;
+/// Asks a query whose answer is one row, as texts by the columns' names: with a dry run before it, and no more billed than
+/// follows from that.
+///
+/// # Errors
+/// Whatever keeps it from an answer after the retries that may help, and an answer of another shape.
+pub(crate) async fn one_row(
+    settings: &BigQuery,
+    limits: &Limits,
+    http: HttpClient,
+    sql: &str,
+) -> Result<BTreeMap<String, Option<String>>> {
+    let wire = Wire::new(settings, limits, http)?;
+    let page = wire.complete(wire.ask(sql, billed_at_most(&wire, sql).await?.1).await?).await?;
+    let fields = page.result.schema.and_then(|schema| schema.fields).context("the answer has no schema")?;
+    let rows = page.result.rows.unwrap_or_default();
+    let cells = match rows.as_slice() {
+        [row] => row.columns.clone().unwrap_or_default(),
+        rows => bail!("the answer has {} rows where one was asked for", rows.len()),
+    };
+    ensure!(cells.len() == fields.len(), "the answer's row has {} cells for {} columns", cells.len(), fields.len());
+    let texts = cells.into_iter().map(|cell| cell.value.and_then(|value| Some(value.as_str()?.to_owned())));
+    Ok(fields.into_iter().map(|field| field.name).zip(texts).collect())
+}
+
+/// What a dry run says that a query would read, and what it may bill.
+async fn billed_at_most(wire: &Wire<'_>, sql: &str) -> Result<(u64, u64)> {
+    let estimate = wire.estimate(sql).await?;
     let limit = query::limit(estimate, wire.settings).with_context(|| {
         format!(
             "the query would read {estimate} bytes, more than max_billed_mib = {} allows",
             wire.settings.max_billed_mib
         )
     })?;
+    Ok((estimate, limit))
+}
+
+async fn pull_day(context: &Context<'_>, wire: &Wire<'_>, dataset: &'static Dataset, day: Partition) -> Result<Landed> {
+    let sql = query::sql(wire.settings, day.start());
+    let (estimate, limit) = billed_at_most(wire, &sql).await?;
     tracing::debug!(%day, estimate, limit, "asking a day of events");
     let mut page = wire.complete(wire.ask(&sql, limit).await?).await?;
     let job = page.result.job_reference.clone().context("the answer names no job")?;

@@ -21,6 +21,7 @@ use tiberius::{Query, QueryItem};
 
 pub use catalog::{Catalog, SourceColumn};
 pub use cell::value;
+pub(crate) use request::quoted;
 pub use request::{Condition, Item, Parameter, Select, SqlType, Statement, catalog as catalog_statement};
 /// A row as the driver gives it; see [`value`].
 pub use tiberius::Row;
@@ -124,6 +125,7 @@ impl<'a> Server<'a> {
             match parameter {
                 Parameter::Date(date) => query.bind(*date),
                 Parameter::Text(text) => query.bind(text.as_str()),
+                Parameter::Int(number) => query.bind(*number),
             }
         }
         let mut stream = query.query(&mut connection).await.map_err(failed)?;

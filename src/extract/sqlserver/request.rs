@@ -1,5 +1,5 @@
-//! The few statements that are ever sent to a SQL Server, as types. There is no other way to a [`Statement`], so every
-//! name is quoted and every value travels as a typed parameter.
+//! The few statements that are ever sent to a SQL Server, as types: every name is quoted and every value travels as a
+//! typed parameter. [`Statement::written`] is for texts of our own, which are held to the same.
 
 use std::fmt;
 
@@ -16,6 +16,12 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// A statement that stands written in the program, for questions that a server adds up. The text holds no values and
+    /// no names from elsewhere but those that [`quoted`] has quoted; parameters are called `@P1`, `@P2`, ….
+    pub(crate) fn written(sql: String, parameters: Vec<Parameter>, columns: Vec<String>) -> Statement {
+        Statement { sql, parameters, columns }
+    }
+
     /// The text of the statement, which holds no values.
     pub fn sql(&self) -> &str {
         &self.sql
@@ -27,6 +33,7 @@ impl Statement {
 pub enum Parameter {
     Date(NaiveDate),
     Text(String),
+    Int(i64),
 }
 
 /// The types that are asked for. Sources are always cast on the server: tiberius reads `money` as a float, and cannot
@@ -151,7 +158,7 @@ fn item(item: &Item) -> String {
 }
 
 /// A name as T-SQL quotes it: in brackets, closing ones doubled.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("[{}]", name.replace(']', "]]"))
 }
 

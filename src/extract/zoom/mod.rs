@@ -25,6 +25,7 @@ use crate::staging::{Landed, Landing, Value};
 use calls::Day;
 use client::Client;
 use page::{Kept, Outcome};
+pub(crate) use token::AccountCredentials;
 
 /// Days of calls asked before they are staged: what is held in memory.
 const DAYS_AT_ONCE: usize = 7;

@@ -22,7 +22,7 @@ const LEAST_LIFE: TimeDelta = TimeDelta::minutes(5);
 const UNSTATED_LIFE: i64 = 600;
 
 /// The account's access token.
-pub(super) struct AccountCredentials {
+pub(crate) struct AccountCredentials {
     http: HttpClient,
     token_url: Url,
     account_id: String,
@@ -44,7 +44,7 @@ struct Granted {
 }
 
 impl AccountCredentials {
-    pub(super) fn new(http: HttpClient, settings: &Zoom) -> Result<Self> {
+    pub(crate) fn new(http: HttpClient, settings: &Zoom) -> Result<Self> {
         let id = settings.client_id.read().context("reading client_id of Zoom")?;
         let secret = settings.client_secret.read().context("reading client_secret of Zoom")?;
         let pair = format!("{}:{}", id.expose_secret(), secret.expose_secret());
