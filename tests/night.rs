@@ -11,6 +11,7 @@ mod failures;
 mod figures;
 mod first_hour;
 mod fleet;
+mod gate;
 mod landing_zone;
 mod ledger;
 mod mixing;

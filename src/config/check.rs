@@ -12,7 +12,7 @@ use url::{Host, Url};
 use super::parse::{Fault, nearest};
 use super::{
     Audit, Basis, BigQuery, Cases, Config, HubSpot, Limits, Org, PostgresSettings, Publish, QuickBooks, Rental,
-    SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings, Zoom, audit, ledger, wire,
+    SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings, Verify, Zoom, audit, ledger, wire,
 };
 use crate::datasets::cases::CATEGORIES;
 
@@ -78,6 +78,7 @@ fn organisation(written: wire::Org, base: &Path, every: Audit) -> Checked<Org> {
         publish: written.publish.map(publish).transpose()?.unwrap_or_default(),
         audit: audit::check(written.audit, every)?,
         closed: audit::check_closed(written.closed_through.as_ref(), written.close_after_days, month_start)?,
+        verify: written.verify.map(verify).transpose()?.unwrap_or_default(),
         softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
         quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
         hubspot: written.hubspot.map(|hubspot| self::hubspot(hubspot, base)).transpose()?,
@@ -94,6 +95,15 @@ fn publish(written: wire::Text) -> Checked<Publish> {
         other => {
             Err(Fault::at(written.span(), format!("publish is \"what_passed\" or \"all_or_nothing\", not \"{other}\"")))
         }
+    }
+}
+
+fn verify(written: wire::Text) -> Checked<Verify> {
+    match written.get_ref().as_str() {
+        "off" => Ok(Verify::Off),
+        "warn" => Ok(Verify::Warn),
+        "gate" => Ok(Verify::Gate),
+        other => Err(Fault::at(written.span(), format!("verify is \"off\", \"warn\" or \"gate\", not \"{other}\""))),
     }
 }
 

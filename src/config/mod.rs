@@ -100,6 +100,18 @@ pub enum Publish {
     AllOrNothing,
 }
 
+/// Whether a night asks the live sources about its rows before they are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verify {
+    /// It does not: `marts verify` does.
+    #[default]
+    Off,
+    /// What differs is reported and published.
+    Warn,
+    /// A row that differs, or about which there is no answer, is held.
+    Gate,
+}
+
 /// One `[[org]]`.
 #[derive(Debug, Clone)]
 pub struct Org {
@@ -118,6 +130,7 @@ pub struct Org {
     pub audit: Audit,
     /// Which of its months are closed.
     pub closed: Closed,
+    pub verify: Verify,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
     pub hubspot: Option<HubSpot>,

@@ -74,6 +74,7 @@ pub(super) struct Org {
     pub close_after_days: Option<Spanned<u32>>,
     #[serde(default)]
     pub audit: super::audit::Written,
+    pub verify: Option<Text>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
     pub hubspot: Option<HubSpot>,

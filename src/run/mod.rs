@@ -7,6 +7,7 @@
 mod forecast;
 mod plan;
 mod report;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -284,6 +285,7 @@ impl Night<'_> {
             findings.extend(changes.iter().map(closed::Change::finding));
             let mut held = audit::split(findings, &plan.periods);
             held.warnings.extend(absent);
+            self.ask_source(org, row, (&compute, &plan.periods), window.as_of, &mut held)?;
             let prints: Vec<_> = changes.into_iter().map(|change| change.prints).collect();
             Ok((held.clone(), compute.rows_except(&held.periods)?, rows, prints))
         })?;
