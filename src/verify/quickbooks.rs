@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::{Answers, Around, Asked, answers, setting};
-use crate::config::QuickBooks;
+use crate::config::{QuickBooks, SecretRef};
 use crate::datasets::Connector;
 use crate::extract::http::{get, standard};
 use crate::extract::oauth::{Custody, OAuthClient, TokenOwner, Vault};
@@ -29,7 +29,7 @@ impl<'a> Books<'a> {
             client_id: settings.client_id.read().context("reading client_id of QuickBooks")?,
             client_secret: settings.client_secret.read().context("reading client_secret of QuickBooks")?,
         };
-        let seed = settings.refresh_token.read().context("reading refresh_token of QuickBooks")?;
+        let seed = settings.refresh_token.as_ref().map(SecretRef::read).transpose().context("reading refresh_token of QuickBooks")?;
         let custody = Custody::new(around.http, around.tokens, Vault::open(around.config)?, owner, client, seed);
         Ok(Books { around, settings, custody })
     }
