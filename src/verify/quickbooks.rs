@@ -29,7 +29,8 @@ impl<'a> Books<'a> {
             client_id: settings.client_id.read().context("reading client_id of QuickBooks")?,
             client_secret: settings.client_secret.read().context("reading client_secret of QuickBooks")?,
         };
-        let seed = settings.refresh_token.as_ref().map(SecretRef::read).transpose().context("reading refresh_token of QuickBooks")?;
+        let seed = settings.refresh_token.as_ref().map(SecretRef::read).transpose();
+        let seed = seed.context("reading refresh_token of QuickBooks")?;
         let custody = Custody::new(around.http, around.tokens, Vault::open(around.config)?, owner, client, seed);
         Ok(Books { around, settings, custody })
     }
