@@ -176,6 +176,30 @@ pub(crate) async fn record(
     Ok(())
 }
 
+/// What a run has published for an organisation, by job, as far as it was committed.
+pub(crate) async fn published(
+    connection: &mut PgConnection,
+    org_id: i32,
+    run: &RunId,
+) -> Result<Vec<(String, Counts, i64)>> {
+    let mut transaction = as_loader(connection, org_id).await?;
+    let rows: Vec<(String, i64, i64, i64, i64)> = query_as(
+        "select job, rows_inserted, rows_updated, rows_unchanged,
+             (select count(*) from etl_changes c where c.run_id = r.run_id and c.org_id = r.org_id and c.mart = r.mart)
+         from etl_runs r where run_id = $1 and org_id = $2 and status in ('success', 'partial')",
+    )
+    .bind(run.as_str())
+    .bind(org_id)
+    .fetch_all(&mut *transaction)
+    .await
+    .one_line()
+    .context("reading the run ledger")?;
+    let counted = rows.into_iter().map(|(job, inserted, updated, unchanged, changed_cells)| {
+        (job, Counts { inserted, updated, unchanged }, changed_cells)
+    });
+    Ok(counted.collect())
+}
+
 /// Marks the runs of an organisation as failed that say they run, though nobody holds their mart's lock: their process
 /// died. Returns how many there were. Call it when holding the locks of `run`, whose own rows are left alone.
 pub async fn sweep(connection: &mut PgConnection, org_id: i32, run: &RunId) -> Result<u64> {

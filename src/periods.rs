@@ -62,12 +62,16 @@ impl FromStr for Partition {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        let context = || format!("{text:?} is not a period: expected YYYY-MM or YYYY-MM-DD");
         let partition = match text.len() {
             7 => NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map(Partition::Month),
             10 => NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Partition::Day),
-            _ => bail!("{text:?} is not a period: expected YYYY-MM or YYYY-MM-DD"),
+            _ => bail!(context()),
         };
-        partition.with_context(|| format!("{text:?} is not a period: expected YYYY-MM or YYYY-MM-DD"))
+        let partition = partition.with_context(context)?;
+        // The parser takes signs and blanks too.
+        ensure!(partition.to_string() == text, context());
+        Ok(partition)
     }
 }
 

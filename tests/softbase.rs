@@ -184,6 +184,7 @@ impl Dealer {
                 http_timeout_secs: 1,
                 tries: 3,
                 max_backoff_secs: 1,
+                max_answer_mib: 64,
                 first_backoff_millis: 1,
             },
             security: Security::default(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDateTime, TimeDelta, Utc};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use indicatif::MultiProgress;
 
@@ -336,10 +336,14 @@ pub fn select_orgs<'a>(config: &'a Config, slugs: &[String]) -> Result<Vec<&'a c
     slugs.iter().map(find).collect()
 }
 
+/// Years that a day or an instant may be of. Nothing that is reported here began before; and the calendar's own ends, where
+/// there is no day before or after, are far.
+const YEARS: std::ops::RangeInclusive<i32> = 1900..=9999;
+
 /// Reads a day on the command line.
 pub(crate) fn day(text: &str) -> Result<chrono::NaiveDate, String> {
     match text.parse::<chrono::NaiveDate>() {
-        Ok(day) if day.to_string() == text => Ok(day),
+        Ok(day) if day.to_string() == text && YEARS.contains(&day.year()) => Ok(day),
         _ => Err("write a day as in 2026-01-20".to_owned()),
     }
 }
@@ -347,12 +351,13 @@ pub(crate) fn day(text: &str) -> Result<chrono::NaiveDate, String> {
 /// Reads an instant on the command line: as instants are written, or as the folders of pulls are named.
 pub(crate) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     let name = text.strip_prefix("pull=").unwrap_or(text);
-    if let Ok(instant) = NaiveDateTime::parse_from_str(name, "%Y%m%dT%H%M%SZ") {
-        return Ok(instant.and_utc());
-    }
-    let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
-    instant
-        .map_err(|_| "write an instant as in 2026-01-21T12:00:00Z, or as a pull is named, 20260121T120000Z".to_owned())
+    let instant = match NaiveDateTime::parse_from_str(name, "%Y%m%dT%H%M%SZ") {
+        Ok(instant) => Some(instant.and_utc()),
+        Err(_) => DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.to_utc()),
+    };
+    instant.filter(|instant| YEARS.contains(&instant.year())).ok_or_else(|| {
+        "write an instant as in 2026-01-21T12:00:00Z, or as a pull is named, 20260121T120000Z".to_owned()
+    })
 }
 
 #[cfg(test)]

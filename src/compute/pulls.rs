@@ -44,7 +44,7 @@ impl Pulls {
     /// What is to be pulled when what staging holds of settled days need not be pulled again, and what it holds.
     ///
     /// A day counts as settled when it was pulled so late that its records no longer changed. One that the source did not
-    /// have is asked for again.
+    /// have is asked for again, and so is one whose pull is damaged, since the source still has it.
     pub fn settled(staging: &Staging, org: &Org, wanted: &[Wanted]) -> Result<(Vec<Wanted>, Vec<Landed>)> {
         let mut kept = Vec::new();
         let mut to_pull = wanted.to_vec();
@@ -52,7 +52,11 @@ impl Pulls {
             for partition in std::mem::take(&mut wanted.settled) {
                 let settled_on = partition.end() + Days::new(u64::from(wanted.settled_after));
                 let pulled_on = |landed: &Landed| periods::local_day(landed.manifest().asked_at(), org.timezone);
-                match staging.winner(wanted.dataset, &org.slug, partition, None)? {
+                let winner = staging.winner(wanted.dataset, &org.slug, partition, None);
+                match winner.unwrap_or_else(|error| {
+                    tracing::warn!("{} {partition} is pulled again: {error:#}", wanted.dataset.name);
+                    None
+                }) {
                     Some(landed) if !landed.is_absent() && pulled_on(&landed) >= settled_on => kept.push(landed),
                     _ => wanted.partitions.push(partition),
                 }

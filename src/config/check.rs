@@ -53,6 +53,7 @@ fn limits(written: wire::Limits) -> Checked<Limits> {
         http_timeout_secs: at_least(written.http_timeout_secs, 1, default.http_timeout_secs)?,
         tries: at_least(written.tries, 1, default.tries)?,
         max_backoff_secs: written.max_backoff_secs.unwrap_or(default.max_backoff_secs),
+        max_answer_mib: at_least(written.max_answer_mib, 1, default.max_answer_mib)?,
         first_backoff_millis: written.first_backoff_millis.unwrap_or(default.first_backoff_millis),
     })
 }

@@ -61,6 +61,8 @@ pub struct Limits {
     pub http_concurrency: u16,
     /// Seconds an HTTP request may take as a whole. QuickBooks cuts reports off at 120 s.
     pub http_timeout_secs: u64,
+    /// What an answer of an HTTP source may have when unpacked, in MiB.
+    pub max_answer_mib: u64,
     /// Tries for a transient failure, the first included.
     pub tries: u16,
     /// Longest wait between two tries, in seconds.
@@ -76,6 +78,7 @@ impl Default for Limits {
             duckdb_threads: 0,
             http_concurrency: 4,
             http_timeout_secs: 130,
+            max_answer_mib: 64,
             tries: 6,
             max_backoff_secs: 60,
             first_backoff_millis: 500,

@@ -50,6 +50,7 @@ pub(super) struct Limits {
     pub http_timeout_secs: Option<Spanned<u64>>,
     pub tries: Option<Spanned<u16>>,
     pub max_backoff_secs: Option<u64>,
+    pub max_answer_mib: Option<Spanned<u64>>,
     pub first_backoff_millis: Option<u64>,
 }
 

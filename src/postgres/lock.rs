@@ -38,6 +38,17 @@ impl fmt::Display for Holder {
     }
 }
 
+/// Waits until nobody else is taking locks of an organisation; until the transaction ends nobody else will.
+pub(super) async fn stand_in_line(connection: &mut PgConnection, org_id: i32) -> Result<()> {
+    sqlx::query("select pg_advisory_xact_lock(hashtext('marts'), $1)")
+        .bind(org_id)
+        .execute(connection)
+        .await
+        .one_line()
+        .context("waiting for another run that locks its marts")?;
+    Ok(())
+}
+
 /// The lock lasts until it is released or the session ends: no transaction needs to stay open for it.
 pub(super) async fn take(connection: &mut PgConnection, mart: &str, org_id: i32) -> Result<Locked> {
     let context = || format!("locking {mart}");

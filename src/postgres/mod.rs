@@ -34,6 +34,10 @@ pub use text::Answer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
+/// How long a session whose connection was lost may go on holding its locks: the server notices when it next wants to
+/// read or write.
+const LAST_BREATH: Duration = Duration::from_secs(10);
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The database, over the one connection that the whole program shares: the embedded server has no second one.
@@ -99,8 +103,15 @@ impl Database {
             session.connection = None;
             let mut connection = self.dial().await?;
             for (mart, org_id) in &session.locks {
-                if let Locked::HeldBy(holder) = lock::take(&mut connection, mart, *org_id).await? {
-                    bail!("the connection to postgres was lost, and with it the lock on {mart}: now held by {holder}");
+                let deadline = tokio::time::Instant::now() + LAST_BREATH;
+                while let Locked::HeldBy(holder) = lock::take(&mut connection, mart, *org_id).await? {
+                    let is_ours = holder.application_name.as_ref() == Some(&self.application);
+                    if !is_ours || tokio::time::Instant::now() >= deadline {
+                        bail!(
+                            "the connection to postgres was lost, and with it the lock on {mart}: now held by {holder}"
+                        );
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
             session.connection = Some(connection);
@@ -198,11 +209,34 @@ impl Database {
     /// # Errors
     /// Only when the question cannot be asked: a lock held by another is an answer.
     pub async fn lock(&self, mart: &str, org_id: i32) -> Result<Locked> {
-        let locked = lock::take(&mut *self.connection().await?, mart, org_id).await?;
-        if matches!(locked, Locked::Taken) {
-            self.session.lock().await.locks.push((mart.to_owned(), org_id));
+        Ok(self.lock_all(&[mart], org_id).await?.into_iter().next().unwrap_or(Locked::Taken))
+    }
+
+    /// Locks marts of an organisation together: of two programs that want the same ones at once, one gets them all. Those
+    /// that this program holds already count as taken.
+    ///
+    /// # Errors
+    /// As [`Database::lock`].
+    pub async fn lock_all(&self, marts: &[&str], org_id: i32) -> Result<Vec<Locked>> {
+        let held = |locks: &[(String, i32)], mart: &str| locks.iter().any(|(name, id)| name == mart && *id == org_id);
+        let before = self.session.lock().await.locks.clone();
+        let mut connection = self.connection().await?;
+        let mut transaction = connection.begin().await.one_line().context("locking marts")?;
+        lock::stand_in_line(&mut transaction, org_id).await?;
+        let mut answers = Vec::with_capacity(marts.len());
+        for mart in marts {
+            let is_ours = held(&before, mart);
+            answers.push(if is_ours { Locked::Taken } else { lock::take(&mut transaction, mart, org_id).await? });
         }
-        Ok(locked)
+        transaction.commit().await.one_line().context("locking marts")?;
+        drop(connection);
+        let locks = &mut self.session.lock().await.locks;
+        for (mart, _) in marts.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Locked::Taken)) {
+            if !held(locks, mart) {
+                locks.push(((*mart).to_owned(), org_id));
+            }
+        }
+        Ok(answers)
     }
 
     /// Gives a lock back.

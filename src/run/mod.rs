@@ -177,6 +177,14 @@ impl Night<'_> {
     ) -> Vec<MartReport> {
         let mut prepared = Vec::with_capacity(jobs.len());
         let mut tonight = Tonight::new();
+        if !self.request.dry_run {
+            // Together, or two nights that begin at once would each get some and lack the others, which with all or
+            // nothing would leave none. Those that another run holds are named by their own jobs, below.
+            let marts: Vec<_> = jobs.iter().map(|job| job.mart).collect();
+            if let Err(error) = self.database.lock_all(&marts, row.id).await {
+                tracing::warn!(org = row.slug, "the marts could not be locked together: {error:#}");
+            }
+        }
         for job in jobs {
             let as_of = window.as_of;
             let span = tracing::info_span!("run", job = job.name, org = org.slug, %as_of);
@@ -446,8 +454,33 @@ impl Night<'_> {
 
     async fn publish_rows(&self, row: &Organization, marts: &[MartRows]) -> Result<Vec<publish::Published>> {
         let mode = if self.request.dry_run { publish::Mode::DryRun } else { publish::Mode::Commit };
+        let published = {
+            let mut connection = self.database.connection().await?;
+            publish::publish(&mut connection, row, &self.run, marts, mode).await
+        };
+        match published {
+            Err(error) if mode == publish::Mode::Commit => match self.committed(row, marts).await {
+                Ok(Some(committed)) => {
+                    tracing::warn!(org = row.slug, "published, though the database's answer was lost: {error:#}");
+                    Ok(committed)
+                }
+                _ => Err(error),
+            },
+            published => published,
+        }
+    }
+
+    /// What became of a publication whose end is not known, because the answer to its COMMIT may have been lost on the way.
+    /// The run ledger knows: its lines are committed with the rows. None where nothing was.
+    async fn committed(&self, row: &Organization, marts: &[MartRows]) -> Result<Option<Vec<publish::Published>>> {
         let mut connection = self.database.connection().await?;
-        publish::publish(&mut connection, row, &self.run, marts, mode).await
+        let written = ledger::published(&mut connection, row.id, &self.run).await?;
+        let found = marts.iter().map(|rows| {
+            let (_, counts, changed_cells) = written.iter().find(|(job, ..)| *job == rows.finished.job)?;
+            let ledger::Counts { inserted, updated, unchanged } = *counts;
+            Some(publish::Published { mart: rows.mart, inserted, updated, unchanged, changed_cells: *changed_cells })
+        });
+        Ok(found.collect())
     }
 
     async fn write_down(&self, row: &Organization, work: &Prepared) -> Result<()> {

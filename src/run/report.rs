@@ -132,7 +132,8 @@ impl MartReport {
     /// It failed: what is written is one line, outermost cause first.
     pub(super) fn fail(&mut self, error: &anyhow::Error) {
         self.status = Status::Failed;
-        let text = format!("{error:#}");
+        // It may quote an id, in which anything may stand; PostgreSQL takes no zero character.
+        let text = format!("{error:#}").replace(char::is_control, " ");
         self.error = Some(text.split_whitespace().collect::<Vec<_>>().join(" "));
     }
 

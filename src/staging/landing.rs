@@ -18,7 +18,8 @@ use sha2::{Digest, Sha256};
 
 use super::rows::{Rows, Value};
 use super::{
-    Landed, MANIFEST_NAME, Manifest, Notes, Page, StagedFile, TEMPORARY_PREFIX, digest, next_second, pull_name,
+    Landed, MANIFEST_NAME, Manifest, Notes, Page, StagedFile, TEMPORARY_PREFIX, digest, entries, next_second,
+    pull_instant, pull_name,
 };
 use crate::datasets::Dataset;
 use crate::periods::Partition;
@@ -157,6 +158,7 @@ impl Landing {
             period: self.partition.to_string(),
             window: (self.partition.start(), self.partition.end()),
             pulled_at: self.pulled_at,
+            by_the_clock: None,
             rows: self.row_count,
             pages: page_count,
             absent,
@@ -166,6 +168,7 @@ impl Landing {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             as_of: self.notes.as_of,
             reparsed: self.notes.reparsed,
+            sha256: None,
         };
         let finished = Waiting { folder: self.folder, manifest };
         match self.waiting {
@@ -326,18 +329,22 @@ impl TemporaryFolder {
         }
     }
 
-    /// Writes the manifest, syncs the folder and renames it to the first free second at or after `pulled_at`.
+    /// Writes the manifest, syncs the folder and renames it to `pulled_at`, or to the second after the newest pull there is.
     fn commit(&mut self, manifest: &mut Manifest) -> Result<PathBuf> {
         loop {
-            let target = self.parent.join(pull_name(manifest.pulled_at));
-            if target.exists() {
-                manifest.pulled_at = next_second(manifest.pulled_at);
-                continue;
+            let newest = entries(&self.parent)?.iter().filter_map(|path| pull_instant(path)).max();
+            if let Some(newest) = newest.filter(|newest| manifest.pulled_at < next_second(*newest)) {
+                manifest.by_the_clock.get_or_insert(manifest.pulled_at);
+                manifest.pulled_at = next_second(newest);
             }
+            let target = self.parent.join(pull_name(manifest.pulled_at));
             let path = self.path.join(MANIFEST_NAME);
             let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-            serde_json::to_writer_pretty(&file, manifest)?;
-            file.sync_all()?;
+            manifest.sha256 = None;
+            manifest.sha256 = Some(manifest.digest()?);
+            serde_json::to_writer_pretty(&file, manifest)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            file.sync_all().with_context(|| format!("cannot write {}", path.display()))?;
             File::open(&self.path)?.sync_all()?;
             match fs::rename(&self.path, &target) {
                 Ok(()) => {}
@@ -345,7 +352,6 @@ impl TemporaryFolder {
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) =>
                 {
-                    manifest.pulled_at = next_second(manifest.pulled_at);
                     continue;
                 }
                 Err(error) => return Err(error).with_context(|| format!("cannot rename to {}", target.display())),

@@ -74,6 +74,7 @@ pub struct Page<'a> {
 
 /// What `pull.json` says of a pull.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     pub dataset: String,
     pub org: String,
@@ -81,8 +82,11 @@ pub struct Manifest {
     pub period: String,
     /// First and last local day that the pull covers.
     pub window: (NaiveDate, NaiveDate),
-    /// The instant that names the pull.
+    /// The instant that names the pull: later than that of every pull which was there before it, so that the newest wins.
     pub pulled_at: DateTime<Utc>,
+    /// What the clock said when the source was asked, where it was not later than the name of a pull that was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_the_clock: Option<DateTime<Utc>>,
     pub rows: u64,
     pub pages: u64,
     /// Whether the source said that it has no such partition: the pull stands for that answer, and has no rows.
@@ -100,6 +104,9 @@ pub struct Manifest {
     /// Set when no source was asked: the pages of an earlier pull were read anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reparsed: Option<Reparsed>,
+    /// SHA-256 of this manifest as it is written without this line; none in pulls of versions that had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// The pull whose pages were read anew.
@@ -115,16 +122,29 @@ impl Manifest {
     /// Reads the manifest of a pull, and nothing else of it: its files may be damaged.
     ///
     /// # Errors
-    /// Names the file that is missing or no manifest.
+    /// Names the file that is missing or no manifest, or says other than what was written.
     pub fn read(pull: &Path) -> Result<Manifest> {
-        let text = fs::read_to_string(pull.join(MANIFEST_NAME))
-            .with_context(|| format!("the staged pull {} has no readable {MANIFEST_NAME}", pull.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", pull.join(MANIFEST_NAME).display()))
+        let path = pull.join(MANIFEST_NAME);
+        let text = fs::read(&path).with_context(|| format!("the staged file {} cannot be read", path.display()))?;
+        let damaged =
+            || format!("the staged file {} is damaged; remove the pull's folder and pull again", path.display());
+        let manifest: Manifest = serde_json::from_slice(&text).with_context(damaged)?;
+        if let Some(sha256) = &manifest.sha256 {
+            ensure!(*sha256 == manifest.digest()?, "{}: it is not what was written", damaged());
+        }
+        Ok(manifest)
+    }
+
+    /// SHA-256 of everything that it says, but for what it says of itself.
+    fn digest(&self) -> Result<String> {
+        let text = serde_json::to_vec_pretty(&Manifest { sha256: None, ..self.clone() })?;
+        Ok(hex::encode(Sha256::digest(text)))
     }
 
     /// When the source was asked. Records that change with time are as they were then, whenever they were read.
     pub fn asked_at(&self) -> DateTime<Utc> {
-        self.reparsed.as_ref().map_or(self.pulled_at, |reparsed| reparsed.asked_at)
+        let asked_at = self.by_the_clock.unwrap_or(self.pulled_at);
+        self.reparsed.as_ref().map_or(asked_at, |reparsed| reparsed.asked_at)
     }
 }
 
@@ -177,8 +197,8 @@ impl Staging {
         &self.root
     }
 
-    /// Starts a pull of one partition. `pulled_at`, to the second, names it; where a pull of that second exists already, the next
-    /// free second does.
+    /// Starts a pull of one partition. `pulled_at`, to the second, names it; where a pull of that second or a later one exists
+    /// already, the second after the newest does: a clock that was stepped back must not make an old pull count.
     pub fn begin(
         &self,
         dataset: &'static Dataset,

@@ -84,7 +84,7 @@ fn what_is_landed_reads_back_exactly() {
 #[test]
 fn the_newest_pull_wins_and_older_ones_can_be_asked_for() {
     let (_folder, staging) = staging();
-    for instant in ["2026-02-01T07:00:00Z", "2026-02-03T07:00:00Z", "2026-02-02T07:00:00Z"] {
+    for instant in ["2026-02-01T07:00:00Z", "2026-02-02T07:00:00Z", "2026-02-03T07:00:00Z"] {
         staging.begin(&PLAIN, "acme", january(), at(instant)).unwrap().finish().unwrap();
     }
     let winner = |limit: Option<&str>| {
@@ -95,6 +95,40 @@ fn the_newest_pull_wins_and_older_ones_can_be_asked_for() {
     assert_eq!(winner(Some("2026-02-02T23:00:00Z")), Some(at("2026-02-02T07:00:00Z")));
     assert_eq!(winner(Some("2026-01-31T00:00:00Z")), None);
     assert_eq!(staging.winner(&PLAIN, "other", january(), None).unwrap().map(|_| ()), None);
+}
+
+#[test]
+fn the_pull_taken_last_wins_though_the_clock_was_stepped_back() {
+    let (_folder, staging) = staging();
+    for instant in ["2026-02-03T07:00:00Z", "2026-02-02T06:30:00Z", "2026-02-03T07:00:01.500Z", "2026-02-04T07:00:00Z"]
+    {
+        let landed = staging.begin(&PLAIN, "acme", january(), at(instant)).unwrap().finish().unwrap();
+        assert_eq!(landed.manifest().asked_at(), at(instant), "the clock is believed in what it says of the source");
+        let won = staging.winner(&PLAIN, "acme", january(), None).unwrap().unwrap();
+        assert_eq!(won.manifest(), landed.manifest(), "{instant}");
+    }
+    let names = staging.pulls(&PLAIN, "acme", january()).unwrap().into_iter().map(|(pulled_at, _)| pulled_at);
+    let expected = ["2026-02-03T07:00:00Z", "2026-02-03T07:00:01Z", "2026-02-03T07:00:02Z", "2026-02-04T07:00:00Z"];
+    assert_eq!(names.collect::<Vec<_>>(), expected.map(at));
+}
+
+#[test]
+fn a_manifest_that_was_altered_is_named() {
+    let (_folder, staging) = staging();
+    let landed = staging.begin(&PLAIN, "acme", january(), at("2026-02-01T07:00:00Z")).unwrap().finish().unwrap();
+    let file = landed.path().join("pull.json");
+    let whole = fs::read_to_string(&file).unwrap();
+    for (from, to) in
+        [("\"rows\": 0", "\"rows\": 7"), ("acme", "acne"), ("\"pages\"", "\"pagez\""), ("sha256", "sha257"), ("}", "")]
+    {
+        let altered = whole.replace(from, to);
+        assert_ne!(altered, whole);
+        fs::write(&file, altered).unwrap();
+        let error = format!("{:#}", Landed::open(landed.path()).unwrap_err());
+        assert!(error.contains(&format!("the staged file {} is damaged", file.display())), "{error}");
+    }
+    fs::write(&file, whole).unwrap();
+    assert!(Landed::open(landed.path()).is_ok());
 }
 
 #[test]

@@ -166,6 +166,7 @@ impl Scene {
                 http_timeout_secs: 1,
                 tries: 1,
                 max_backoff_secs: 1,
+                max_answer_mib: 64,
                 first_backoff_millis: 1,
             },
             security: Security::default(),

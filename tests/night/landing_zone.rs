@@ -34,6 +34,8 @@ fn rewrite(pull: &Path, name: &str, select: &str) {
     let entry = json["files"].as_array_mut().unwrap().iter_mut().find(|entry| entry["name"] == name).unwrap();
     entry["bytes"] = bytes.len().into();
     entry["sha256"] = hex::encode(Sha256::digest(&bytes)).into();
+    // Written by a version that did not hold the manifest itself against a checksum.
+    json.as_object_mut().unwrap().remove("sha256").unwrap();
     fs::write(manifest, json.to_string()).unwrap();
 }
 

@@ -96,6 +96,7 @@ impl Bench {
                 http_timeout_secs: 20,
                 tries: 3,
                 max_backoff_secs: 0,
+                max_answer_mib: 64,
                 first_backoff_millis: 1,
                 ..Limits::default()
             },

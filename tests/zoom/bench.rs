@@ -88,6 +88,7 @@ impl Bench {
                 http_timeout_secs: 2,
                 tries: 3,
                 max_backoff_secs: 1,
+                max_answer_mib: 64,
                 first_backoff_millis: 1,
                 ..Limits::default()
             },

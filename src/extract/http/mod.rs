@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use backon::{BackoffBuilder as _, ExponentialBuilder, Retryable as _};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, StatusCode, Url};
@@ -22,6 +22,10 @@ use crate::config::Limits;
 
 /// Headers in which sources name a request for their support: Intuit's, Zoom's, HubSpot's, Microsoft's.
 const SUPPORT_IDS: [&str; 4] = ["intuit_tid", "x-zm-trackingid", "x-hubspot-correlation-id", "x-ms-request-id"];
+
+/// Values of a JSON answer at which something is wrong: a value that takes two bytes to write takes a hundred when read.
+/// The largest answers known have half of them.
+const MOST_VALUES: usize = 1_000_000;
 
 /// Chooses *ring* for TLS in this process. Called again, it does nothing.
 ///
@@ -53,6 +57,8 @@ pub struct HttpClient {
     /// For hosts of this machine, which no proxy of the environment can reach.
     loopback: reqwest::Client,
     clock: Clock,
+    /// Bytes that an answer may have.
+    largest: u64,
     tries: u16,
     timeout: Duration,
     first_wait: Duration,
@@ -92,6 +98,7 @@ impl HttpClient {
             client,
             loopback,
             clock,
+            largest: limits.max_answer_mib.saturating_mul(1 << 20),
             tries: limits.tries.max(1),
             timeout,
             first_wait: Duration::from_millis(limits.first_backoff_millis),
@@ -187,7 +194,7 @@ impl HttpClient {
         let client = if is_loopback(request.url()) { &self.loopback } else { &self.client };
         let answer = client.execute(request).await.map_err(|error| self.transport(error))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = answer.bytes().await.map_err(|error| self.transport(error))?;
+        let body = self.body(answer).await?;
         let answer = Answer { status, headers, body, fetched_at: self.clock.now() };
         let (reason, again) = match classify(answer.status, &answer.headers, &answer.body) {
             Verdict::Done => return Ok(answer),
@@ -207,6 +214,23 @@ impl HttpClient {
             None => reason,
         };
         Err(Failed { reason, again })
+    }
+
+    /// The whole body, unless it is larger or has more values than any answer of a source: nobody's memory is to end with
+    /// what somebody else sends. Counted is what is unpacked.
+    async fn body(&self, mut answer: reqwest::Response) -> Result<Bytes, Failed> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.transport(error))? {
+            if (body.len() + chunk.len()) as u64 > self.largest {
+                let most = self.largest >> 20;
+                return Err(Failed::never(&format!("the answer is larger than {most} MiB (max_answer_mib)")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if values(&body) > MOST_VALUES {
+            return Err(Failed::never(&format!("the answer has more than {MOST_VALUES} values")));
+        }
+        Ok(body.freeze())
     }
 
     /// Says in a few words why no complete answer came. reqwest's own text may hold the URL with its query.
@@ -253,6 +277,21 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// How many values a JSON text has at most: one for each comma and bracket, and the first.
+fn values(text: &[u8]) -> usize {
+    let (mut count, mut is_quoted, mut is_escaped) = (1, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b',' | b'[' | b'{' if !is_quoted => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
 fn up_to(longest: Duration) -> Duration {
     rand::random_range(Duration::ZERO..=longest)
 }
@@ -273,4 +312,23 @@ fn name(request: &Request) -> String {
 pub fn without_query(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_where_they_are_no_text() {
+        for (text, count) in [
+            ("", 1),
+            ("3", 1),
+            ("[]", 2),
+            ("[1,2,3]", 4),
+            (r#"{"a": [1, {"b": 2}], "c": "x,y[{"}"#, 6),
+            (r#"["\"", ",,,\\", 1]"#, 4),
+        ] {
+            assert_eq!(values(text.as_bytes()), count, "{text}");
+        }
+    }
 }

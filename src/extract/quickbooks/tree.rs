@@ -195,9 +195,20 @@ impl Walk {
             account_id: id(cells).or_else(|| header.and_then(id)),
             label: list(Some(cells)).next().and_then(|cell| text(cell.get("value"))),
             depth,
-            cells: list(Some(cells)).skip(1).map(|cell| text(cell.get("value")).unwrap_or_default()).collect(),
+            cells: Vec::new(),
             section,
         };
+        for cell in list(Some(cells)).skip(1) {
+            let value = cell.get("value");
+            // What is no text and no number must not pass for an empty cell.
+            let is_none = value.is_none() && cell.is_object() || value.is_some_and(Value::is_null);
+            let Some(amount) =
+                text(value).or_else(|| (is_none || value.is_some_and(Value::is_string)).then(String::new))
+            else {
+                bail!("{entry}: one of its cells holds neither a text nor a number");
+            };
+            entry.cells.push(amount);
+        }
         self.next += 1;
         if entry.label.as_deref().is_some_and(|label| label.starts_with(CUT_OFF)) {
             bail!("{entry}: QuickBooks cut the report off: fewer months at a time are needed");

@@ -12,9 +12,14 @@ use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::azure;
 use super::failure::Failure;
+use super::meter::{Meter, Metered};
 use crate::config::{SqlLogin, SqlServer, SqlTls};
 
-pub(super) type Connection = Client<Compat<TcpStream>>;
+/// A session, and what its server has sent since the last row.
+pub(super) struct Connection {
+    pub client: Client<Compat<Metered<TcpStream>>>,
+    pub meter: Meter,
+}
 
 /// Azure's gateway redirects once; a chain longer than this is a misconfiguration.
 const MAX_REDIRECTIONS: usize = 3;
@@ -30,13 +35,14 @@ pub(super) async fn connect(settings: &SqlServer) -> Result<Connection, Failure>
     let login = authentication(settings).await?;
     let (mut host, mut port) = (settings.host.clone(), settings.port);
     for _ in 0..=MAX_REDIRECTIONS {
-        let stream = dial(settings, &host, port).await?;
+        let meter = Meter::default();
+        let stream = Metered::new(dial(settings, &host, port).await?, meter.clone());
         let config = client_config(settings, &host, port, login.clone())?;
         match Client::connect(config, stream.compat_write()).await {
             Ok(mut client) => {
                 let set = async { client.simple_query(SESSION).await?.into_results().await };
                 set.await.map_err(|error| Failure::of(error, settings, &host, patience(settings)))?;
-                return Ok(client);
+                return Ok(Connection { client, meter });
             }
             Err(tiberius::error::Error::Routing { host: next, port: next_port }) => {
                 tracing::debug!(from = host, to = next, port = next_port, "redirected");

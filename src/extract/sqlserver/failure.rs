@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Error, anyhow};
 use tiberius::error::TokenError;
 
+use super::meter::TOO_MUCH;
 use crate::config::{SqlLogin, SqlServer};
 
 /// A try that failed.
@@ -125,6 +126,7 @@ fn server_error(error: &TokenError, settings: &SqlServer) -> (Retry, String) {
 
 fn io_error(kind: ErrorKind, message: &str, silence: Duration) -> (Retry, String) {
     match kind {
+        _ if message.contains(TOO_MUCH) => (Retry::Never, TOO_MUCH.into()),
         ErrorKind::TimedOut => (Retry::Soon, format!("it was silent for {} s", silence.as_secs())),
         // tiberius reports a reset connection as BrokenPipe.
         ErrorKind::UnexpectedEof

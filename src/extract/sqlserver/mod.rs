@@ -10,6 +10,7 @@ mod catalog;
 mod cell;
 mod connect;
 mod failure;
+mod meter;
 mod request;
 
 use std::time::Duration;
@@ -128,7 +129,9 @@ impl<'a> Server<'a> {
                 Parameter::Int(number) => query.bind(*number),
             }
         }
-        let mut stream = query.query(&mut connection).await.map_err(failed)?;
+        let meter = connection.meter.clone();
+        meter.reset();
+        let mut stream = query.query(&mut connection.client).await.map_err(failed)?;
         let mut results = 0;
         while let Some(item) = stream.try_next().await.map_err(failed)? {
             match item {
@@ -138,7 +141,10 @@ impl<'a> Server<'a> {
                         return Err(self.strange("an answer with other columns than were asked for"));
                     }
                 }
-                QueryItem::Row(row) => each(&mut made, &row)?,
+                QueryItem::Row(row) => {
+                    meter.reset();
+                    each(&mut made, &row)?;
+                }
             }
         }
         drop(stream);
