@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-server lint manifests sbom bench bench-quick bench-once measure clean
+.PHONY: help setup demo test test-server soak lint manifests sbom bench bench-quick bench-once measure clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -21,6 +21,9 @@ test: setup ## Run the tests, on the embedded PostgreSQL
 
 test-server: setup ## Run the tests on a PostgreSQL server started for them
 	scripts/with-postgres.sh $(CARGO) test --locked
+
+soak: setup ## Disturb hundreds of nights, feed in bad input, and print what was survived (docs/resilience.md)
+	@scripts/soak.sh
 
 lint: setup ## Check formatting, lints, licences and scripts
 	$(CARGO) fmt --check

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # with-postgres.sh COMMAND…: runs the command beside a PostgreSQL server of its own, which MARTS_TEST_POSTGRES_URL names,
-# and takes the server away afterwards, however the command ended.
+# and takes the server away afterwards, however the command ended. MARTS_TEST_POSTGRES_RESTART is a command that stops the
+# server as a crash would and starts it again; it disturbs everybody who works with it.
 set -euo pipefail
 
 if [[ $# == 0 ]]; then
@@ -77,8 +78,11 @@ cd "$OLDPWD"
 
 echo "PostgreSQL $("$bin/postgres" --version | grep -oE '[0-9]+(\.[0-9]+)?' | head -1) on 127.0.0.1:$port" >&2
 export MARTS_TEST_POSTGRES_URL="postgres://marts:$password@127.0.0.1:$port/postgres"
-# In the background, so that a signal to this script is heard at once.
-"$@" &
+restart=("$bin/pg_ctl" --pgdata "$home/data" --log "$home/server.log" --mode immediate --wait --silent restart)
+if [[ $owner != "$(id -un)" ]]; then restart=(runuser -u "$owner" -- "${restart[@]}"); fi
+export MARTS_TEST_POSTGRES_RESTART="cd / && ${restart[*]@Q}"
+# In the background, so that a signal to this script is heard at once; with its input, which that would take away.
+"$@" <&0 &
 command_pid=$!
 status=0
 wait "$command_pid" || status=$?

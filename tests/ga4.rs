@@ -1,6 +1,6 @@
 //! The GA4 export in BigQuery: the extractor, the mart's SQL, and nights through the binary.
 
-mod bench;
+pub mod bench;
 
 mod bad_days;
 mod checks;

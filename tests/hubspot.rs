@@ -1,6 +1,6 @@
 //! The HubSpot extractor: on the wire, on its bad days, and from saved pages.
 
-mod bench;
+pub mod bench;
 mod days;
 mod pages;
 mod sandbox;

@@ -6,6 +6,8 @@ mod cases;
 mod cli;
 mod compute;
 mod config;
+mod faults;
+mod fuzz;
 mod ga4;
 mod hubspot;
 mod night;

@@ -1,6 +1,6 @@
 //! The QuickBooks extractor: reports as recorded, on the wire, and as landed; tokens from night to night.
 
-mod bench;
+pub mod bench;
 mod pages;
 mod reports;
 mod tokens;

@@ -1,5 +1,5 @@
 //! The Zoom extractor: pages as published, on the wire, and as landed.
 
-mod bench;
+pub mod bench;
 mod pages;
 mod wire;
