@@ -3,12 +3,13 @@
 use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
-use chrono::{DateTime, NaiveDate, Utc};
-use serde_json::Value;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{FromRow, Postgres, Transaction, query, query_as, query_scalar};
 
 use crate::postgres::{OneLine, as_admin, as_loader, as_reader};
+use crate::run::{MartReport, RunReport};
 
 /// One invocation of `marts run`: shared by all of its jobs and organisations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,13 @@ impl RunId {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// When the run began, to the second; none for what is no number of a run.
+    pub fn began(&self) -> Option<DateTime<Utc>> {
+        let (start, _) = self.0.split_once('-')?;
+        let start = NaiveDateTime::parse_from_str(start, "%Y%m%dT%H%M%SZ").ok()?;
+        Some(start.and_utc())
     }
 }
 
@@ -61,6 +69,12 @@ impl Status {
             Status::Partial => "partial",
             Status::Skipped => "skipped",
         }
+    }
+
+    /// From what the ledger has.
+    pub fn read(name: &str) -> Option<Status> {
+        let all = [Status::Running, Status::Success, Status::Failed, Status::Held, Status::Partial, Status::Skipped];
+        all.into_iter().find(|status| status.name() == name)
     }
 }
 
@@ -226,6 +240,40 @@ pub async fn sweep(connection: &mut PgConnection, org_id: i32, run: &RunId) -> R
     Ok(swept.rows_affected())
 }
 
+/// The same for all organisations, for one that runs nothing itself.
+pub async fn sweep_all(connection: &mut PgConnection) -> Result<()> {
+    let ids: Vec<i32> = {
+        let mut transaction = as_admin(connection).await?;
+        query_scalar("select distinct org_id from etl_runs where status = 'running'")
+            .fetch_all(&mut *transaction)
+            .await
+            .one_line()
+            .context("reading the run ledger")?
+    };
+    for id in ids {
+        sweep(connection, id, &RunId::from(String::new())).await?;
+    }
+    Ok(())
+}
+
+/// Marks what of a run has not ended as failed, with the reason, because it was given up. Returns how many jobs that were.
+pub async fn abandon(connection: &mut PgConnection, org_id: i32, run: &RunId, reason: &str) -> Result<u64> {
+    let mut transaction = as_loader(connection, org_id).await?;
+    let abandoned = query(
+        "update etl_runs set status = 'failed', finished_at = clock_timestamp(), error = $3
+         where status = 'running' and org_id = $1 and run_id = $2",
+    )
+    .bind(org_id)
+    .bind(run.as_str())
+    .bind(reason)
+    .execute(&mut *transaction)
+    .await
+    .one_line()
+    .context("writing to the run ledger")?;
+    transaction.commit().await.one_line().context("writing to the run ledger")?;
+    Ok(abandoned.rows_affected())
+}
+
 /// A row of the run ledger.
 #[derive(Debug, Clone, FromRow)]
 pub struct Run {
@@ -292,6 +340,106 @@ pub fn run_called<'a>(runs: &'a [(String, DateTime<Utc>)], prefix: &str) -> Resu
         (Some(_), more) => bail!("{} runs begin with {prefix}; name one of them", more + 1),
         (None, _) => bail!("there is no run {prefix}; `marts runs` lists them"),
     }
+}
+
+/// How a job of a run stood when the ledger was read: what the scheduler and the alerts go by.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub run_id: String,
+    pub org: String,
+    pub job: String,
+    pub mart: String,
+    pub as_of: NaiveDate,
+    pub status: Status,
+    /// When its run began, by the clock of the program that ran it: the ledger's own times are the database's.
+    pub began: DateTime<Utc>,
+    /// When it ended, by that clock.
+    pub ended: Option<DateTime<Utc>>,
+    pub first_period: Option<NaiveDate>,
+    pub last_period: Option<NaiveDate>,
+    pub rows: Option<i64>,
+    pub error: Option<String>,
+    pub detail: Value,
+}
+
+impl Attempt {
+    /// From a row of the ledger; none when its run's number is not one of ours.
+    fn read(run: Run) -> Option<Attempt> {
+        let began = RunId::from(run.run_id.clone()).began()?;
+        let counts = [run.rows_inserted, run.rows_updated, run.rows_unchanged];
+        Some(Attempt {
+            status: Status::read(&run.status)?,
+            began,
+            ended: run.finished_at.map(|at| began + (at - run.started_at)),
+            rows: counts.into_iter().flatten().reduce(|sum, rows| sum + rows),
+            run_id: run.run_id,
+            org: run.org,
+            job: run.job,
+            mart: run.mart,
+            as_of: run.as_of,
+            first_period: run.first_period,
+            last_period: run.last_period,
+            error: run.error,
+            detail: run.detail,
+        })
+    }
+
+    /// What a run told of a mart, as the ledger would have it: for failures that came before the ledger was reached.
+    pub fn told(report: &RunReport, mart: &MartReport) -> Attempt {
+        let began = report.started_at;
+        let duration = TimeDelta::from_std(report.duration.unwrap_or_default()).unwrap_or_default();
+        Attempt {
+            run_id: report.run.clone().unwrap_or_default(),
+            org: mart.org.clone(),
+            job: mart.job.clone(),
+            mart: mart.mart.clone(),
+            as_of: report.as_of.unwrap_or_else(|| began.date_naive()),
+            status: mart.status.in_the_ledger(),
+            began,
+            ended: Some(began + duration),
+            first_period: None,
+            last_period: None,
+            rows: i64::try_from(mart.inserted + mart.updated + mart.unchanged).ok(),
+            error: mart.error.clone(),
+            detail: json!({ "findings": mart.findings }),
+        }
+    }
+
+    /// Whether it is that run's, of that organisation and job.
+    pub fn is_of(&self, run: &str, org: &str, job: &str) -> bool {
+        self.run_id == run && self.org == org && self.job == job
+    }
+
+    /// Whether trying again would change nothing: it is published, or its audit has spoken. What was skipped because of
+    /// another mart stands and falls with that one, which is among `all`.
+    pub fn is_settled(&self, all: &[Attempt]) -> bool {
+        match self.status {
+            Status::Success | Status::Partial | Status::Held => true,
+            Status::Running | Status::Failed => false,
+            Status::Skipped => !all
+                .iter()
+                .any(|other| other.run_id == self.run_id && other.org == self.org && other.status == Status::Failed),
+        }
+    }
+}
+
+/// The newest attempts at each job of each organisation, oldest first, and of each the newest success.
+pub async fn attempts(connection: &mut PgConnection) -> Result<Vec<Attempt>> {
+    let mut transaction = as_admin(connection).await?;
+    let runs: Vec<Run> = query_as(
+        "with ranked as (
+             select etl_runs.*, organizations.slug as org,
+                 row_number() over (partition by org_id, job order by run_id desc) as place,
+                 row_number() over (partition by org_id, job, status order by run_id desc) as place_of_status
+             from etl_runs join organizations on organizations.id = org_id
+         )
+         select * from ranked where place <= 24 or status = 'success' and place_of_status = 1 order by run_id, org, job",
+    )
+    .fetch_all(&mut *transaction)
+    .await
+    .one_line()
+    .context("reading the run ledger")?;
+    Ok(runs.into_iter().filter_map(Attempt::read).collect())
 }
 
 /// The number of an organisation in this database.

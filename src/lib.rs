@@ -11,6 +11,7 @@
 //! [`run`], which takes a night through its four steps: [`extract`] into [`staging`], [`compute`], [`audit`], [`publish`].
 
 pub mod accept;
+pub mod alerts;
 pub mod audit;
 pub mod changes;
 pub mod cli;
@@ -29,5 +30,6 @@ pub mod reparse;
 pub mod retention;
 pub mod run;
 pub mod sandbox;
+pub mod schedule;
 pub mod staging;
 pub mod verify;

@@ -124,17 +124,21 @@ pub fn local_day(now: DateTime<Utc>, timezone: Tz) -> NaiveDate {
 /// Where the clock skips midnight, the day begins at the first instant that exists; where midnight comes
 /// twice, at the first of the two.
 pub fn day_starts_at(date: NaiveDate, timezone: Tz) -> Result<NaiveDateTime> {
-    let midnight = date.and_time(NaiveTime::MIN);
-    // A gap is at most a few hours long; look for its end in steps of a quarter of an hour, the finest
-    // offset in use anywhere.
-    for quarter in 0..=96 {
-        let local = midnight + chrono::TimeDelta::minutes(15 * quarter);
-        match timezone.from_local_datetime(&local) {
-            LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => return Ok(instant.naive_utc()),
+    let instant = instant(date.and_time(NaiveTime::MIN), timezone);
+    instant.map(|instant| instant.naive_utc()).with_context(|| format!("{date} does not exist in {timezone}"))
+}
+
+/// The instant at which clocks in a time zone first show `local`, a whole minute. Where they skip it, the first instant
+/// after the gap; none where even the next day does not exist.
+pub fn instant(local: NaiveDateTime, timezone: Tz) -> Option<DateTime<Utc>> {
+    // Gaps end at whole minutes, and the longest ever was of a day.
+    for minute in 0..=24 * 60 {
+        match timezone.from_local_datetime(&(local + chrono::TimeDelta::minutes(minute))) {
+            LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => return Some(instant.to_utc()),
             LocalResult::None => {}
         }
     }
-    bail!("{date} does not exist in {timezone}")
+    None
 }
 
 impl Period {

@@ -107,7 +107,7 @@ fn the_example_shows_every_key() {
         assert_eq!(*keys, known, "keys of {table}: the example against the parser");
         probed += 1;
     }
-    assert_eq!(probed, 19, "tables of the example");
+    assert_eq!(probed, 23, "tables of the example");
 }
 
 #[test]
@@ -288,6 +288,54 @@ fn a_case_database_has_defaults_and_a_category_that_says_nothing_of_persons() {
     assert!(refusal(&with("min_group_size = 0")).contains("at least 1"));
     assert!(refusal(&with("table = \" \"")).contains("may not be empty"));
     assert!(refusal(&format!("{ORG}[org.cases]\n")).contains("\"server\" is missing in [org.cases]"));
+}
+
+#[test]
+fn jobs_are_due_at_their_own_times_unless_the_organisation_says_otherwise() {
+    let times = |text: &str| {
+        let config = parse(&format!("{ORG}{text}")).unwrap();
+        let cron = |job: &marts::jobs::Job| config.orgs[0].cron(job).unwrap().to_string();
+        marts::jobs::JOBS.iter().map(cron).collect::<Vec<_>>()
+    };
+    // The specification, section 4.
+    let default = [
+        "0 1 * * *",
+        "30 1 * * *",
+        "0 2 * * *",
+        "0 2 * * *",
+        "0 3 * * *",
+        "0 3 * * *",
+        "0 4 * * *",
+        "0 5 * * *",
+        "0 6 * * *",
+    ];
+    assert_eq!(times(""), default);
+    let one = times("[org.schedule]\netl_zoom_metrics = \"15  23 * * MON-FRI\"\n");
+    assert_eq!(one[6], "15 23 * * MON-FRI");
+    assert_eq!((&one[..6], &one[7..]), (&default.map(str::to_owned)[..6], &default.map(str::to_owned)[7..]));
+    let all = times("[org.schedule]\netl_sales_daily = \"5 0 * * *\"\nall = \"30 2 * * *\"\n");
+    assert_eq!((all[0].as_str(), all[1].as_str(), all[8].as_str()), ("5 0 * * *", "30 2 * * *", "30 2 * * *"));
+    // What the example shows are the defaults.
+    let config = parse(EXAMPLE).unwrap();
+    for job in marts::jobs::JOBS {
+        assert_eq!(config.orgs[0].cron(job).unwrap(), config.orgs[1].cron(job).unwrap(), "{}", job.name);
+    }
+    assert_eq!(config.schedule, parse(ORG).unwrap().schedule);
+}
+
+#[test]
+fn a_time_that_is_none_is_refused_where_it_stands() {
+    let refused = |line: &str| refusal(&format!("{ORG}[org.schedule]\n{line}\n"));
+    let message = refused("etl_sales_daily = \"61 2 * * *\"");
+    assert!(message.starts_with("8:19: \"61 2 * * *\" is no cron expression: "), "{message}");
+    assert!(message.ends_with("write minute, hour, day, month and weekday, as in \"30 2 * * *\""), "{message}");
+    assert!(refused("all = \"0 2 30 2 *\"").starts_with("8:7: \"0 2 30 2 *\" names a time that never comes"));
+    assert!(refused("all = 2").starts_with("8:7: write a time as in"));
+    assert_eq!(
+        refused("etl_sales = \"0 2 * * *\""),
+        "8:1: unknown key \"etl_sales\" in [org.schedule]; did you mean \"etl_sales_daily\"?"
+    );
+    assert!(refusal(&format!("[schedule]\ncatch_up_hours = 0\n{ORG}")).starts_with("2:18: at least 1"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod night;
 mod postgres;
 mod properties;
 mod quickbooks;
+mod schedule;
 mod softbase;
 mod tds;
 mod zoom;

@@ -81,6 +81,11 @@ pub fn readiness(config: &Config, orgs: &[&Org]) -> Vec<Readiness> {
         shared("[postgres]", config.postgres.url.as_ref()),
         shared("[security]", config.security.token_key.as_ref()),
     ];
+    let alerts = &config.alerts;
+    let password = alerts.mail.iter().filter_map(|mail| mail.login.as_ref()).map(|(_, password)| password);
+    let mut told = shared("[alerts]", None);
+    told.problems = unreadable(alerts.webhook.iter().chain(&alerts.ping).chain(password));
+    checked.push(told);
     for org in orgs {
         for job in JOBS {
             let Some(source) = source_for(job, org) else {

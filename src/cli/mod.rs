@@ -16,6 +16,7 @@ use crate::config::{self, Config};
 use crate::postgres::Database;
 
 pub mod accept;
+pub mod alert;
 pub mod auth;
 pub mod changes;
 pub mod check;
@@ -38,6 +39,7 @@ pub mod report;
 pub mod run;
 pub mod runs;
 pub mod sandbox;
+pub mod schedule;
 pub mod shell;
 pub mod show;
 pub mod sql;
@@ -84,6 +86,8 @@ pub enum Command {
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
     Auth(auth::AuthArgs),
+    Schedule(schedule::ScheduleArgs),
+    Alert(alert::AlertArgs),
     Check(check::CheckArgs),
     Migrate(migrate::MigrateArgs),
     Jobs(jobs::JobsArgs),
@@ -201,6 +205,8 @@ impl Command {
             Command::Run(args) => run::execute(args, context),
             Command::Plan(args) => plan::execute(args, context),
             Command::Auth(args) => auth::execute(args, context),
+            Command::Schedule(args) => schedule::execute(args, context),
+            Command::Alert(args) => alert::execute(args, context),
             Command::Check(args) => check::execute(args, context),
             Command::Migrate(args) => migrate::execute(args, context),
             Command::Jobs(args) => jobs::execute(args, context),

@@ -8,7 +8,9 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::{Context, Failure, Outcome, day, instant, output, tables};
+use crate::alerts;
 use crate::jobs::{JOBS, Job};
+use crate::ledger::Attempt;
 use crate::run::{self, Request};
 
 /// Land, compute, audit and publish: all jobs of all organisations, or those named
@@ -103,7 +105,14 @@ pub fn execute(args: &RunArgs, context: &Context) -> Outcome {
     run::todo(&config, &request, context.clock.now()).map_err(Failure::Usage)?;
     let progress = context.progress();
     let report = context.with_database(&config, async |database| {
-        run::run(&config, database, &context.clock, &request, &|event| progress.tell(event)).await
+        let report = run::run(&config, database, &context.clock, &request, &|event| progress.tell(event)).await?;
+        // A past night that is computed again says nothing of the present.
+        let is_watched = config.alerts.tells() || config.alerts.ping.is_some();
+        if config.alerts.from_run && is_watched && !request.dry_run && request.as_of_pull.is_none() {
+            let attempts: Vec<_> = report.marts.iter().map(|mart| Attempt::told(&report, mart)).collect();
+            alerts::attend_after_run(&config, database, context.clock.now(), &attempts, &context.program()).await;
+        }
+        Ok(report)
     });
     progress.finish();
     let report = report?;

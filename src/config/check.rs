@@ -12,11 +12,12 @@ use url::{Host, Url};
 use super::parse::{Fault, nearest};
 use super::{
     Audit, Basis, BigQuery, Cases, Config, HubSpot, Limits, Org, PostgresSettings, Publish, QuickBooks, Rental,
-    SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings, Verify, Zoom, audit, ledger, wire,
+    SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls, StagingSettings, Verify, Zoom, alerts, audit, ledger,
+    schedule, wire,
 };
 use crate::datasets::cases::CATEGORIES;
 
-type Checked<T> = Result<T, Fault>;
+pub(super) type Checked<T> = Result<T, Fault>;
 
 /// Checks a whole file; `path` is where it was.
 pub(super) fn config(file: wire::File, path: &Path) -> Checked<Config> {
@@ -39,6 +40,8 @@ pub(super) fn config(file: wire::File, path: &Path) -> Checked<Config> {
         staging: StagingSettings { path: base.join(file.staging.path.unwrap_or_else(|| "staging".into())) },
         limits: limits(file.limits)?,
         security: Security { token_key: file.security.token_key.map(|key| secret(key, base)) },
+        schedule: schedule::check(file.schedule)?,
+        alerts: alerts::check(file.alerts, base)?,
         orgs: file.org.into_iter().map(|org| organisation(org, base, every)).collect::<Checked<_>>()?,
         path: path.to_owned(),
     })
@@ -80,6 +83,7 @@ fn organisation(written: wire::Org, base: &Path, every: Audit) -> Checked<Org> {
         audit: audit::check(written.audit, every)?,
         closed: audit::check_closed(written.closed_through.as_ref(), written.close_after_days, month_start)?,
         verify: written.verify.map(verify).transpose()?.unwrap_or_default(),
+        schedule: schedule::times(written.schedule)?,
         softbase: written.softbase.map(|softbase| self::softbase(softbase, base)).transpose()?,
         quickbooks: written.quickbooks.map(|quickbooks| self::quickbooks(quickbooks, base)).transpose()?,
         hubspot: written.hubspot.map(|hubspot| self::hubspot(hubspot, base)).transpose()?,
@@ -321,7 +325,7 @@ fn bigquery(written: wire::BigQuery, base: &Path) -> Checked<BigQuery> {
     })
 }
 
-fn secret(written: wire::Secret, base: &Path) -> SecretRef {
+pub(super) fn secret(written: wire::Secret, base: &Path) -> SecretRef {
     match written.0 {
         SecretRef::File(path) => SecretRef::File(base.join(path)),
         name @ SecretRef::Env(_) => name,
@@ -329,7 +333,7 @@ fn secret(written: wire::Secret, base: &Path) -> SecretRef {
 }
 
 /// Text that says something, without blanks around it.
-fn filled(written: wire::Text) -> Checked<String> {
+pub(super) fn filled(written: wire::Text) -> Checked<String> {
     let text = written.get_ref().trim();
     if text.is_empty() { Err(Fault::at(written.span(), "this may not be empty")) } else { Ok(text.to_owned()) }
 }
@@ -341,7 +345,11 @@ fn matching(written: wire::Text, allowed: fn(char) -> bool, rule: &str) -> Check
     Ok(written.into_inner())
 }
 
-fn at_least<T: PartialOrd + std::fmt::Display>(written: Option<Spanned<T>>, least: T, default: T) -> Checked<T> {
+pub(super) fn at_least<T: PartialOrd + std::fmt::Display>(
+    written: Option<Spanned<T>>,
+    least: T,
+    default: T,
+) -> Checked<T> {
     match written {
         Some(number) if *number.get_ref() < least => Err(Fault::at(number.span(), format!("at least {least}, please"))),
         Some(number) => Ok(number.into_inner()),
@@ -404,7 +412,7 @@ fn url(written: Option<wire::Text>, default: &str) -> Checked<String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn is_loopback(host: &Host<String>) -> bool {
+pub(super) fn is_loopback(host: &Host<String>) -> bool {
     match host {
         Host::Domain(name) => name == "localhost",
         Host::Ipv4(address) => address.is_loopback(),

@@ -2,12 +2,15 @@
 //!
 //! The file as it is written is in `wire`, the checks in `check`, the messages in `parse`.
 
+mod alerts;
 mod audit;
 mod check;
 mod ledger;
 mod parse;
+mod schedule;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::env::VarError;
 use std::fmt;
 use std::path::PathBuf;
@@ -18,9 +21,13 @@ use chrono_tz::Tz;
 use secrecy::SecretString;
 
 use crate::datasets::Connector;
+use crate::jobs::Job;
+use crate::schedule::Cron;
 
+pub use alerts::{AlertSettings, Mail, MailTls};
 pub use audit::{Audit, Closed};
 pub use ledger::{AccountRange, FloorPlan, Ledger};
+pub use schedule::ScheduleSettings;
 
 /// Everything `marts.toml` says, checked. Relative paths are relative to the file's folder.
 #[derive(Debug, Clone)]
@@ -31,6 +38,8 @@ pub struct Config {
     pub staging: StagingSettings,
     pub limits: Limits,
     pub security: Security,
+    pub schedule: ScheduleSettings,
+    pub alerts: AlertSettings,
     pub orgs: Vec<Org>,
 }
 
@@ -134,6 +143,8 @@ pub struct Org {
     /// Which of its months are closed.
     pub closed: Closed,
     pub verify: Verify,
+    /// When its jobs are due, where that is not the job's own time: by job.
+    pub schedule: BTreeMap<&'static str, Cron>,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
     pub hubspot: Option<HubSpot>,
@@ -154,6 +165,14 @@ impl Org {
             Connector::Cases => self.cases.is_some(),
             Connector::BigQuery => self.bigquery.is_some(),
         }
+    }
+
+    /// When a job is due for it, in its time zone.
+    ///
+    /// # Errors
+    /// A time of the job that is none, which a test rules out.
+    pub fn cron(&self, job: &Job) -> anyhow::Result<Cron> {
+        self.schedule.get(job.name).map_or_else(|| Cron::daily(job.schedule), |cron| Ok(cron.clone()))
     }
 
     /// What the accounts of its ledger mean, where it has one.

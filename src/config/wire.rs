@@ -25,6 +25,10 @@ pub(super) struct File {
     #[serde(default)]
     pub audit: super::audit::Written,
     #[serde(default)]
+    pub schedule: super::schedule::Written,
+    #[serde(default)]
+    pub alerts: super::alerts::Written,
+    #[serde(default)]
     pub org: Vec<Org>,
 }
 
@@ -76,6 +80,8 @@ pub(super) struct Org {
     #[serde(default)]
     pub audit: super::audit::Written,
     pub verify: Option<Text>,
+    #[serde(default)]
+    pub schedule: super::schedule::Times,
     pub softbase: Option<Softbase>,
     pub quickbooks: Option<QuickBooks>,
     pub hubspot: Option<HubSpot>,

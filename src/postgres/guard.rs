@@ -26,6 +26,7 @@ const OTHERS: &[(&str, Kind)] = &[
     ("etl_changes", Kind::Ledger),
     ("etl_acceptances", Kind::Ledger),
     ("etl_verifications", Kind::Ledger),
+    ("etl_alerts", Kind::Mart),
     ("oauth_tokens", Kind::Secret),
 ];
 

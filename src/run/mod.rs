@@ -249,8 +249,10 @@ impl Night<'_> {
     ) -> Result<()> {
         let job = work.job;
         let source = source_for(job, org).context("the job has no source for the organisation")?;
-        let mut plan = plan(job, source, org, window)?;
-        let periods = plan.periods.first().zip(plan.periods.last()).map(|(first, last)| (first.start, last.end));
+        let planned = plan(job, source, org, window);
+        let bounds =
+            |plan: &Plan| plan.periods.first().zip(plan.periods.last()).map(|(first, last)| (first.start, last.end));
+        let periods = planned.as_ref().ok().and_then(bounds);
         if !self.request.dry_run {
             if let Locked::HeldBy(holder) = self.database.lock(job.mart, row.id).await? {
                 bail!("{} is being filled by another run: {holder}; try again when it has ended", job.mart);
@@ -260,6 +262,8 @@ impl Night<'_> {
             drop(connection);
             self.begin(row, window.as_of, periods, work).await?;
         }
+        // Only now, so that the ledger knows of a job whose settings rule it out.
+        let mut plan = planned?;
         ensure!(periods.is_some(), "no day to report: all are before data_start_date or in excluded_months");
         let report = &mut work.report;
 
@@ -329,7 +333,7 @@ impl Night<'_> {
             "computing_ms": computing.as_millis() as u64,
         });
         if report.status != Status::Held {
-            let finished = Finished { status: ledger_status(report.status), ..work.finished.clone() };
+            let finished = Finished { status: report.status.in_the_ledger(), ..work.finished.clone() };
             let source_system = source.source_system;
             work.rows = Some(MartRows { mart: job.mart, key: job.key, source_system, batches, finished });
         }
@@ -484,7 +488,7 @@ impl Night<'_> {
     }
 
     async fn write_down(&self, row: &Organization, work: &Prepared) -> Result<()> {
-        let status = ledger_status(work.report.status);
+        let status = work.report.status.in_the_ledger();
         let finished = Finished { status, error: work.report.error.clone(), ..work.finished.clone() };
         let mut connection = self.database.connection().await?;
         ledger::finish(&mut connection, row.id, &self.run, &finished).await
@@ -535,18 +539,6 @@ fn findings(held: &Held) -> Vec<Finding> {
     };
     let errors = held.errors.iter().map(|finding| told(finding, true));
     errors.chain(held.warnings.iter().map(|finding| told(finding, false))).collect()
-}
-
-/// What the run ledger calls a mart's end.
-fn ledger_status(status: Status) -> ledger::Status {
-    match status {
-        Status::Published | Status::DryRun => ledger::Status::Success,
-        Status::PartlyHeld => ledger::Status::Partial,
-        Status::Held => ledger::Status::Held,
-        Status::Skipped => ledger::Status::Skipped,
-        Status::Failed => ledger::Status::Failed,
-        Status::Running => ledger::Status::Running,
-    }
 }
 
 /// The most memory this process has held so far, in MiB, where the system tells (Linux: `VmHWM` in `/proc/self/status`).

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::jobs::Job;
+use crate::ledger;
 use crate::publish::Published;
 
 /// Something that happened during a run. With `--json`, one line each.
@@ -57,6 +58,18 @@ impl Status {
             Status::Skipped => "skipped",
             Status::DryRun => "not published",
             Status::Running => "running",
+        }
+    }
+
+    /// What the run ledger calls it.
+    pub fn in_the_ledger(self) -> ledger::Status {
+        match self {
+            Status::Published | Status::DryRun => ledger::Status::Success,
+            Status::PartlyHeld => ledger::Status::Partial,
+            Status::Held => ledger::Status::Held,
+            Status::Skipped => ledger::Status::Skipped,
+            Status::Failed => ledger::Status::Failed,
+            Status::Running => ledger::Status::Running,
         }
     }
 

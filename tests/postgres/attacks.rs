@@ -192,7 +192,8 @@ const ATTACKS: &[(&str, &str, Comes)] = &[
     ),
     (
         "statistics of a ledger",
-        "select count(*) from pg_stats where tablename in ('etl_changes', 'etl_runs', 'etl_acceptances', 'organizations', 'oauth_tokens')",
+        "select count(*) from pg_stats where tablename
+             in ('etl_alerts', 'etl_changes', 'etl_runs', 'etl_acceptances', 'organizations', 'oauth_tokens')",
         Answers(&["0"]),
     ),
     ("statistics below the view", "select count(*) from pg_statistic", Refused("permission denied")),
@@ -233,6 +234,7 @@ const ATTACKS: &[(&str, &str, Comes)] = &[
         Answers(&["0"]),
     ),
     ("acceptances of its own", "select reason from etl_acceptances", Answers(&["mine"])),
+    ("alerts of the other", "select count(*) from etl_alerts where job like '%SECRET%'", Answers(&["0"])),
     ("changes of the other", "select count(*) from etl_changes where new_value like '%SECRET%'", Answers(&["0"])),
     (
         "verifications of the other",
@@ -273,6 +275,7 @@ async fn filled() -> Vec<TestDatabase> {
                  insert into etl_verifications (verification_id, org_id, job, mart, period, column_name, outcome, error,
                      asked_at, tool_version)
                  values ('v', {org}, 'j', 'mart_sales_daily', '2026-01-20', 'c', 'unanswered', '{text}', now(), '0');
+                 insert into etl_alerts (org_id, job, kind, since, opened_at) values ({org}, '{text}', 'late', now(), now());
                  insert into oauth_tokens (org_id, connector, ciphertext, seed_fingerprint, issued_at)
                  values ({org}, '{text}', '{text}', '{text}', now()); commit;"
             );
@@ -358,7 +361,7 @@ async fn every_table_of_organisations_shows_a_reader_its_own_rows_alone() {
                  where table_schema = current_schema() and column_name = 'org_id' and table_name <> 'owners_view'",
             )
             .await;
-        assert!(tables.len() >= 13, "nine marts, three ledgers, the tokens: {tables:?}");
+        assert!(tables.len() >= 14, "nine marts, three ledgers, the alerts, the tokens: {tables:?}");
         for table in tables {
             for (setting, expected) in [(test.acme.id.to_string(), "1"), (String::new(), "0"), ("0".into(), "0")] {
                 let sql = format!(
