@@ -174,6 +174,8 @@ impl Dealer {
             ledger: None,
         };
         let config = Config {
+            alerts: Default::default(),
+            schedule: Default::default(),
             path: folder.path().join("marts.toml"),
             postgres: PostgresSettings::default(),
             staging: StagingSettings { path: folder.path().join("staging") },

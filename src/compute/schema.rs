@@ -78,11 +78,11 @@ pub fn mart_comment(mart: &str, column: Option<&str>) -> Result<String> {
         None => format!("comment on table {mart} is '"),
     };
     // The last one holds: a later migration may say it better.
-    let found = MIGRATIONS
+    let mut found = MIGRATIONS
         .iter()
         .flat_map(|migration| migration.sql.as_str().lines())
         .filter_map(|line| line.strip_prefix(&of));
-    let text = found.last().and_then(|text| text.trim_end().strip_suffix("';"));
+    let text = found.next_back().and_then(|text| text.trim_end().strip_suffix("';"));
     Ok(text.with_context(|| format!("no migration says {of}"))?.replace("''", "'"))
 }
 

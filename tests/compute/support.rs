@@ -156,6 +156,8 @@ impl Scene {
     pub fn new(job_name: &str, org: Org, from: &str, to: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = Config {
+            alerts: Default::default(),
+            schedule: Default::default(),
             path: folder.path().join("marts.toml"),
             postgres: PostgresSettings::default(),
             staging: StagingSettings { path: folder.path().join("staging 'quoted'") },

@@ -75,6 +75,8 @@ impl Bench {
         let bigquery = settings(&server, SecretRef::File(folder.path().join("key")));
         let org = Org { bigquery: Some(bigquery), ..bare_org("vital", "America/Chicago", 1) };
         let config = Config {
+            alerts: Default::default(),
+            schedule: Default::default(),
             path: folder.path().join("marts.toml"),
             postgres: PostgresSettings::default(),
             staging: StagingSettings { path: folder.path().join("staging") },

@@ -110,12 +110,13 @@ pub fn hold(mart: &str, row: &Row) -> Result<(), String> {
 
 /// Says what does not hold between rows of several months or marts, of all organisations.
 pub fn hold_together(marts: &BTreeMap<&str, Vec<Row>>) -> Result<(), String> {
-    let orgs: BTreeSet<String> = marts["mart_cash_flow"].iter().map(|row| row["org_id"].to_string()).collect();
+    let id = |row: &Row| row["org_id"].as_i64();
+    let orgs: BTreeSet<Option<i64>> = marts["mart_cash_flow"].iter().map(id).collect();
     if orgs.is_empty() {
         return Err("nobody has a cash flow".into());
     }
     for org in orgs {
-        let of = |mart: &str| marts[mart].iter().filter(|row| row["org_id"].to_string() == org).collect::<Vec<_>>();
+        let of = |mart: &str| marts[mart].iter().filter(|row| id(row) == org).collect::<Vec<_>>();
         let cash_flow = of("mart_cash_flow");
         // The month in which a ledger begins takes balances over that it never moved.
         let has_begun = |row: &Row| json(&row["non_operating_breakdown"]).as_object().is_some_and(|it| !it.is_empty());

@@ -88,6 +88,8 @@ impl Bench {
         let token_key = Some(secret("token_key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="));
         let org = Org { quickbooks: Some(quickbooks), ..bare_org("vital", "America/Chicago", 1) };
         let config = Config {
+            alerts: Default::default(),
+            schedule: Default::default(),
             path: folder.path().join("marts.toml"),
             postgres: PostgresSettings::default(),
             staging: StagingSettings { path: folder.path().join("staging") },

@@ -81,6 +81,8 @@ impl Bench {
         };
         let org = Org { zoom: Some(zoom), ..bare_org("vital", "America/Chicago", 1) };
         let config = Config {
+            alerts: Default::default(),
+            schedule: Default::default(),
             path: folder.path().join("marts.toml"),
             postgres: PostgresSettings::default(),
             staging: StagingSettings { path: folder.path().join("staging") },
