@@ -423,17 +423,21 @@ impl Attempt {
     }
 }
 
-/// The newest attempts at each job of each organisation, oldest first, and of each the newest success.
+/// The newest attempts at each job of each organisation, oldest first, and of each the newest success. A run is named by the second
+/// in which it began, so of two in one second the database tells which came first.
 pub async fn attempts(connection: &mut PgConnection) -> Result<Vec<Attempt>> {
     let mut transaction = as_admin(connection).await?;
     let runs: Vec<Run> = query_as(
         "with ranked as (
              select etl_runs.*, organizations.slug as org,
-                 row_number() over (partition by org_id, job order by run_id desc) as place,
-                 row_number() over (partition by org_id, job, status order by run_id desc) as place_of_status
+                 row_number() over (partition by org_id, job order by left(run_id, 16) desc, started_at desc) as place,
+                 row_number() over (
+                     partition by org_id, job, status order by left(run_id, 16) desc, started_at desc
+                 ) as place_of_status
              from etl_runs join organizations on organizations.id = org_id
          )
-         select * from ranked where place <= 24 or status = 'success' and place_of_status = 1 order by run_id, org, job",
+         select * from ranked where place <= 24 or status = 'success' and place_of_status = 1
+         order by left(run_id, 16), started_at, org, job",
     )
     .fetch_all(&mut *transaction)
     .await

@@ -58,6 +58,8 @@ pub struct Standing {
     pub last_success_at: Option<DateTime<Utc>>,
     pub last_failure_at: Option<DateTime<Utc>>,
     pub last_run: Option<String>,
+    /// When it is next due, by the specification's time or that of `[org.schedule]`.
+    pub next_run: Option<DateTime<Utc>>,
     /// What holds it up.
     pub because: Option<String>,
 }
@@ -79,7 +81,8 @@ pub fn execute(args: &StatusArgs, context: &Context) -> Outcome {
     for org in orgs {
         for job in JOBS.iter().filter(|job| source_for(job, org).is_some()) {
             let row = known.remove(&(org.slug.clone(), job.mart.to_owned()));
-            standings.push(standing(org.slug.clone(), job, row));
+            let next_run = org.cron(job)?.next(context.clock.now(), org.timezone);
+            standings.push(Standing { next_run, ..standing(org.slug.clone(), job, row) });
         }
     }
     if context.global.json {
@@ -112,6 +115,7 @@ fn standing(org: String, job: &'static crate::jobs::Job, row: Option<Freshness>)
         last_success_at: None,
         last_failure_at: None,
         last_run: None,
+        next_run: None,
         because: None,
     };
     if let Some(row) = row {
@@ -150,9 +154,10 @@ fn table(standings: &[Standing]) -> String {
             standing.as_of.map(|day| day.to_string()).unwrap_or_default(),
             instant(standing.last_success_at),
             instant(standing.last_failure_at),
+            instant(standing.next_run),
             standing.because.clone().unwrap_or_default(),
         ]
     });
-    let heads = ["org", "mart", "state", "newest", "", "as of", "last success", "last failure", "because"];
+    let heads = ["org", "mart", "state", "newest", "", "as of", "last success", "last failure", "next run", "because"];
     tables::render(&heads, &[], rows)
 }

@@ -38,6 +38,8 @@ async fn the_freshness_of_every_mart_is_what_the_ledger_and_the_rows_say() {
         let newest = stage.value(&format!("select {first} from {}", job.mart));
         assert_eq!(standing["newest_period"], newest.as_str(), "{standing}");
     }
+    // One in the morning in Chicago, of the day after the one on which this is asked.
+    assert_eq!(of(&after, "mart_sales_daily")["next_run"], "2026-01-22T07:00:00Z");
     let (text, _) = stage.ends(&["status", "--org", "vital"], 0);
     assert!(!text.contains("bennett") && text.contains("mart_app_analytics") && text.contains("final"), "{text}");
 

@@ -122,7 +122,8 @@ async fn a_failed_night_is_told_and_taken_back_and_a_dead_webhook_fails_no_night
     assert!(text.contains("  rows: mart_crm_contacts 2026-01-20: what was published before stands\n"), "{text}");
     stage.world.hubspot.set_faults(FaultPlan::new());
     stage.ends(&["run", "etl_hubspot_contacts"], 0);
-    assert!(texts(&server).pop().unwrap().starts_with("marts: 1 resolved (vital)\n"));
+    let text = texts(&server).pop().unwrap();
+    assert!(text.starts_with("marts: 1 resolved (vital)\n"), "{text}");
     assert_eq!((texts(&server).len(), pings(&server)), (2, 1));
     assert_eq!(stage.value("select count(*) from etl_alerts where closed_at is null"), "0");
 
