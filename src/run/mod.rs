@@ -7,6 +7,7 @@
 mod forecast;
 mod plan;
 mod report;
+mod todo;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 use tracing::Instrument as _;
 
-use crate::audit::{self, Held, closed};
+use crate::audit::{self, closed};
 use crate::clock::Clock;
 use crate::compute::{Compute, Fingerprint, Inputs, Pulls};
 use crate::config::{Config, Org, Publish};
@@ -34,6 +35,7 @@ use crate::staging::{Landed, Manifest, Staging};
 pub use forecast::{Forecast, ForecastPull, forecast};
 pub use plan::{Plan, Wanted, Window, plan, source_for};
 pub use report::{Event, Finding, MartReport, RunReport, Status};
+pub use todo::{Todo, todo};
 
 /// What is asked of a run.
 #[derive(Debug, Default)]
@@ -125,44 +127,6 @@ pub async fn run(
         reports.extend(night.organization(org, &row, &jobs, window, &mut stopped).await);
     }
     Ok(RunReport { run: run.map(str::to_owned), started_at, duration: Some(began.elapsed()), as_of, marts: reports })
-}
-
-/// What an organisation is in for.
-#[derive(Debug)]
-pub struct Todo<'a> {
-    pub org: &'a Org,
-    pub jobs: Vec<&'static Job>,
-    pub window: Window,
-}
-
-/// What a request comes to: the organisations it is about, each with the jobs that it has a source for.
-///
-/// # Errors
-/// Days that have not begun, ranges that are none, and a request that comes to nothing: mistakes of whoever asks.
-pub fn todo<'a>(config: &'a Config, request: &Request, now: DateTime<Utc>) -> Result<Vec<Todo<'a>>> {
-    let mut todo = Vec::new();
-    for org in config.orgs.iter().filter(|org| request.orgs.is_empty() || request.orgs.contains(&org.slug)) {
-        let jobs: Vec<_> = request.jobs.iter().copied().filter(|job| source_for(job, org).is_some()).collect();
-        if !jobs.is_empty() {
-            // A night that is computed again knows no later day than it knew then, whenever that is.
-            let now = request.as_of_pull.unwrap_or(now);
-            let mut window = Window::resolve(org, now, request.as_of, request.range)?;
-            // Saved answers stand for the source as it was.
-            window.is_present |= request.pages.is_some();
-            todo.push(Todo { org, jobs, window });
-        }
-    }
-    if todo.is_empty() {
-        let jobs: Vec<_> = request.jobs.iter().map(|job| job.name).collect();
-        let orgs = if request.orgs.is_empty() { "no organisation".to_owned() } else { request.orgs.join(", ") };
-        let lacks = if request.orgs.is_empty() { "has" } else { "has not" };
-        bail!(
-            "nothing to do: {orgs} {lacks} a connector that {} can use; see `marts jobs` and {}",
-            jobs.join(", "),
-            config.path.display()
-        );
-    }
-    Ok(todo)
 }
 
 impl Night<'_> {
@@ -310,7 +274,7 @@ impl Night<'_> {
             peak_memory_mib = peak_memory_mib(),
             "computed and audited"
         );
-        report.findings = findings(&held);
+        report.findings = report::findings(&held);
         let left: usize = batches.iter().map(|batch| batch.num_rows()).sum();
         report.status = match (held.is_nothing(), held.mart || left == 0) {
             (true, _) => Status::Published,
@@ -528,17 +492,6 @@ fn what_went_wrong(report: &MartReport) -> String {
 fn said(absent: &[audit::Finding]) -> String {
     let days: Vec<_> = absent.iter().filter_map(|finding| Some(finding.period?.to_string())).collect();
     if days.is_empty() { String::new() } else { format!(": {}", days.join(", ")) }
-}
-
-fn findings(held: &Held) -> Vec<Finding> {
-    let told = |finding: &audit::Finding, holds| Finding {
-        rule: finding.rule.clone(),
-        holds,
-        period: finding.period.map(|day| day.to_string()),
-        detail: finding.detail.clone(),
-    };
-    let errors = held.errors.iter().map(|finding| told(finding, true));
-    errors.chain(held.warnings.iter().map(|finding| told(finding, false))).collect()
 }
 
 /// The most memory this process has held so far, in MiB, where the system tells (Linux: `VmHWM` in `/proc/self/status`).

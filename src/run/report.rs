@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::audit::{self, Held};
 use crate::jobs::Job;
 use crate::ledger;
 use crate::publish::Published;
@@ -173,4 +174,16 @@ fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::
 
 fn maybe_milliseconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     duration.map(|duration| duration.as_millis()).serialize(serializer)
+}
+
+/// What an audit found, errors first.
+pub(super) fn findings(held: &Held) -> Vec<Finding> {
+    let told = |finding: &audit::Finding, holds| Finding {
+        rule: finding.rule.clone(),
+        holds,
+        period: finding.period.map(|day| day.to_string()),
+        detail: finding.detail.clone(),
+    };
+    let errors = held.errors.iter().map(|finding| told(finding, true));
+    errors.chain(held.warnings.iter().map(|finding| told(finding, false))).collect()
 }
