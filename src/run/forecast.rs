@@ -77,10 +77,10 @@ pub fn forecast(staging: &Staging, request: &Request, todo: &[Todo<'_>]) -> Resu
                 forecast.rows = plan.periods.len();
                 forecast.periods =
                     plan.periods.first().zip(plan.periods.last()).map(|(first, last)| (first.start, last.end));
-                let snapshots = Pulls::snapshots(staging, &org.slug, &plan.wanted, None)?;
                 let (wanted, settled) = match request.from_staging {
                     true => (Vec::new(), Pulls::winners(staging, &org.slug, &plan.wanted, request.as_of_pull)?),
                     false => {
+                        let snapshots = Pulls::snapshots(staging, &org.slug, &plan.wanted, None)?;
                         let (wanted, settled) = Pulls::settled(staging, org, &plan.wanted)?;
                         (wanted, settled.into_iter().chain(snapshots).collect())
                     }
