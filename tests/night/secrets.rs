@@ -5,6 +5,7 @@ use std::path::Path;
 
 use arrow::array::AsArray as _;
 use marts::sandbox::http::{Fault, FaultPlan, Reply};
+use memchr::memmem;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::stage::{Stage, as_of, files};
@@ -128,12 +129,12 @@ fn unpacked(path: &Path) -> Vec<u8> {
 }
 
 fn contains(text: &[u8], secret: &str) -> bool {
-    text.windows(secret.len()).any(|window| window == secret.as_bytes())
+    memmem::find(text, secret.as_bytes()).is_some()
 }
 
 /// The neighbourhood of a find, without the find.
 fn around(text: &[u8], secret: &str) -> String {
-    let at = text.windows(secret.len()).position(|window| window == secret.as_bytes()).unwrap_or_default();
+    let at = memmem::find(text, secret.as_bytes()).unwrap_or_default();
     let before = &text[at.saturating_sub(120)..at];
     String::from_utf8_lossy(before).into_owned()
 }
