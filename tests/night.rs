@@ -2,6 +2,7 @@
 
 pub mod stage;
 
+mod at_once;
 mod changes;
 mod closed;
 mod columns;

@@ -180,6 +180,7 @@ impl Dealer {
             postgres: PostgresSettings::default(),
             staging: StagingSettings { path: folder.path().join("staging") },
             limits: Limits {
+                organizations_at_once: 1,
                 duckdb_memory_mib: 100,
                 duckdb_threads: 1,
                 http_concurrency: 1,

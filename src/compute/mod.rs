@@ -18,6 +18,7 @@ use duckdb::{Config as Flags, Connection};
 use crate::config::{Config, Limits, Org};
 use crate::jobs::{Job, Source};
 use crate::run::Plan;
+use crate::staging::Staging;
 
 pub use prelude::Fingerprint;
 pub(crate) use prelude::{literal, path_text, pattern};
@@ -254,8 +255,7 @@ pub(crate) fn describe(connection: &Connection, relation: &str) -> Result<Vec<(S
 /// A connection in memory that may read `files` and nothing else.
 pub(crate) fn connect(config: &Config, files: &[String]) -> Result<Connection> {
     let Limits { duckdb_memory_mib, duckdb_threads, .. } = &config.limits;
-    // Next to the staged files, because there is a real disk with room, which a temporary folder need not be on.
-    let spill = std::path::absolute(config.staging.path.join(".tmp-duckdb"))?;
+    let spill = std::path::absolute(Staging::new(&config.staging.path).spill())?;
     let mut flags = Flags::default()
         .enable_autoload_extension(false)?
         .with("autoinstall_known_extensions", "false")?

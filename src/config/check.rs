@@ -50,7 +50,8 @@ pub(super) fn config(file: wire::File, path: &Path) -> Checked<Config> {
 fn limits(written: wire::Limits) -> Checked<Limits> {
     let default = Limits::default();
     Ok(Limits {
-        duckdb_memory_mib: at_least(written.duckdb_memory_mib, 64, default.duckdb_memory_mib)?,
+        organizations_at_once: at_least(written.organizations_at_once, 1, default.organizations_at_once)?,
+        duckdb_memory_mib: at_least(written.duckdb_memory_mib, Limits::LEAST_MEMORY_MIB, default.duckdb_memory_mib)?,
         duckdb_threads: written.duckdb_threads.unwrap_or(default.duckdb_threads),
         http_concurrency: at_least(written.http_concurrency, 1, default.http_concurrency)?,
         http_timeout_secs: at_least(written.http_timeout_secs, 1, default.http_timeout_secs)?,

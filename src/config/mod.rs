@@ -62,9 +62,11 @@ pub struct StagingSettings {
 /// `[limits]`: what one process may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// DuckDB's memory limit, in MiB.
+    /// Organisations of a run that are under way at a time.
+    pub organizations_at_once: u16,
+    /// DuckDB's memory limit, in MiB, for all marts that are computed at a time.
     pub duckdb_memory_mib: u64,
-    /// DuckDB's threads; 0 = as many as the machine has.
+    /// DuckDB's threads, likewise; 0 = as many as the machine has.
     pub duckdb_threads: u16,
     /// Requests in flight to one HTTP source for one organisation.
     pub http_concurrency: u16,
@@ -83,6 +85,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            organizations_at_once: 4,
             duckdb_memory_mib: 1024,
             duckdb_threads: 0,
             http_concurrency: 4,
@@ -93,6 +96,30 @@ impl Default for Limits {
             first_backoff_millis: 500,
         }
     }
+}
+
+impl Limits {
+    /// DuckDB's threads, in number.
+    pub fn threads(&self) -> u16 {
+        match self.duckdb_threads {
+            0 => std::thread::available_parallelism().ok().and_then(|cores| cores.get().try_into().ok()).unwrap_or(1),
+            threads => threads,
+        }
+    }
+
+    /// What each of `parts` computations at a time may use of DuckDB's memory and threads: together no more than one alone.
+    #[must_use]
+    pub fn shared_by(&self, parts: u16) -> Limits {
+        let parts = parts.max(1);
+        Limits {
+            duckdb_memory_mib: (self.duckdb_memory_mib / u64::from(parts)).max(Self::LEAST_MEMORY_MIB),
+            duckdb_threads: (self.threads() / parts).max(1),
+            ..self.clone()
+        }
+    }
+
+    /// With less DuckDB does not even read a file.
+    pub const LEAST_MEMORY_MIB: u64 = 64;
 }
 
 /// `[security]`.

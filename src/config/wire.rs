@@ -48,6 +48,7 @@ pub(super) struct Staging {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Limits {
+    pub organizations_at_once: Option<Spanned<u16>>,
     pub duckdb_memory_mib: Option<Spanned<u64>>,
     pub duckdb_threads: Option<u16>,
     pub http_concurrency: Option<Spanned<u16>>,

@@ -107,6 +107,14 @@ impl Connector {
             Connector::BigQuery => "bigquery",
         }
     }
+
+    /// The one through which the same source is asked: it tells sources apart that may be asked at a time.
+    pub fn source(self) -> Connector {
+        match self {
+            Connector::SoftbaseLedger => Connector::Softbase,
+            other => other,
+        }
+    }
 }
 
 /// One kind of raw pull.

@@ -1,36 +1,42 @@
 //! A night: land → compute → audit → publish, for each organisation, and what happens when a step fails.
 //!
-//! An organisation's jobs are landed, computed and audited one after the other; what passed is then published in one
-//! transaction. A job that fails leaves its mart, its `updated_at` and the winners in staging as they were.
-//! Organisations do not depend on each other: one that fails, fails alone.
+//! An organisation's jobs are landed, computed and audited; what passed is then published in one transaction. A job that
+//! fails leaves its mart, its `updated_at` and the winners in staging as they were. Organisations do not depend on each
+//! other: one that fails, fails alone.
+//!
+//! Several organisations are under way at a time. Of one, the jobs of a source follow each other, since they share pulls and
+//! what the source allows; those of different sources do not wait for each other. Whatever is computed at a time shares out
+//! DuckDB's memory and threads.
 
 mod forecast;
 mod plan;
+mod prepare;
 mod report;
 mod todo;
 mod verify;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow};
 use chrono::{DateTime, NaiveDate, Utc};
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
-use crate::audit::{self, closed};
 use crate::clock::Clock;
-use crate::compute::{Compute, Fingerprint, Inputs, Pulls};
-use crate::config::{Config, Org, Publish};
-use crate::datasets::dataset;
-use crate::extract;
-use crate::jobs::Job;
+use crate::config::{Config, Limits, Org, Publish};
+use crate::datasets::Connector;
+use crate::jobs::{JOBS, Job};
 use crate::ledger::{self, Finished, RunId, Started};
-use crate::periods::{self, Partition};
-use crate::postgres::{Database, Locked, OrganizationRow};
+use crate::periods::Partition;
+use crate::postgres::{Database, OrganizationRow};
 use crate::publish::{self, MartRows, Organization};
-use crate::staging::{Landed, Manifest, Staging};
+use crate::staging::{Landed, Staging};
 
 pub use forecast::{Forecast, ForecastPull, forecast};
 pub use plan::{Plan, Wanted, Window, plan, source_for};
@@ -65,7 +71,12 @@ pub type Tell<'a> = dyn Fn(&Event<'_>) + Send + Sync + 'a;
 
 /// What a run works with.
 struct Night<'a> {
-    config: &'a Config,
+    /// Its limits are those of one computation.
+    config: Arc<Config>,
+    /// As many computations as may go on at a time.
+    computing: Arc<Semaphore>,
+    /// Why nothing more is begun.
+    stopped: Mutex<Option<String>>,
     database: &'a Database,
     staging: Staging,
     clock: &'a Clock,
@@ -106,6 +117,7 @@ pub async fn run(
     // Until the run has ended, no clean-up takes away what it reads.
     let _held = staging.hold()?;
     let swept = staging.sweep().context("sweeping the landing zone")?;
+    staging.sweep_spilled(started_at)?;
     if swept > 0 {
         tracing::info!(swept, "removed pulls that were cut short");
     }
@@ -113,83 +125,88 @@ pub async fn run(
     database.require_migrated().await?;
     let rows: Vec<OrganizationRow> = config.orgs.iter().map(OrganizationRow::from).collect();
     let ids = database.sync_organizations(&rows).await?;
-    let night = Night { config, database, staging, clock, request, run: RunId::new(started_at), tell };
+    let lanes: Vec<_> = todo.iter().map(|todo| lanes(todo.org, &todo.jobs, request.fail_fast)).collect();
+    let at_once = if request.fail_fast { 1 } else { config.limits.organizations_at_once };
+    let computations = computations(&config.limits, at_once, &lanes);
+    let night = Night {
+        config: Arc::new(Config { limits: config.limits.shared_by(computations), ..config.clone() }),
+        computing: Arc::new(Semaphore::new(computations.into())),
+        stopped: Mutex::new(None),
+        database,
+        staging,
+        clock,
+        request,
+        run: RunId::new(started_at),
+        tell,
+    };
     let marts: usize = todo.iter().map(|todo| todo.jobs.len()).sum();
     let run = (!request.dry_run).then_some(night.run.as_str());
     tell(&Event::Started { run, marts });
-    let mut reports = Vec::with_capacity(marts);
-    let mut as_of = None;
-    let mut stopped = None;
-    for Todo { org, jobs, window } in todo {
-        as_of = as_of.max(Some(window.as_of));
-        let at = config.orgs.iter().position(|row| row.slug == org.slug).context("an organisation without a row")?;
-        let row = Organization { id: ids[at], slug: org.slug.clone() };
-        reports.extend(night.organization(org, &row, &jobs, window, &mut stopped).await);
+    let as_of = todo.iter().map(|todo| todo.window.as_of).max();
+    let nights = todo.iter().zip(lanes).map(|(todo, lanes)| {
+        let (night, ids) = (&night, &ids);
+        async move {
+            let at = config.orgs.iter().position(|org| org.slug == todo.org.slug);
+            let at = at.context("an organisation without a row")?;
+            let row = Organization { id: ids[at], slug: todo.org.slug.clone() };
+            anyhow::Ok((at, night.organization(at, &row, &lanes, todo.window).await))
+        }
+    });
+    let mut reports: Vec<_> = stream::iter(nights).buffer_unordered(at_once.into()).try_collect().await?;
+    // In the order of the configuration, whichever ended first.
+    reports.sort_by_key(|(at, _)| *at);
+    let marts = reports.into_iter().flat_map(|(_, marts)| marts).collect();
+    Ok(RunReport { run: run.map(str::to_owned), started_at, duration: Some(began.elapsed()), as_of, marts })
+}
+
+/// An organisation's jobs, apart by the source they ask: the jobs of one follow each other. All in one where nothing may be
+/// begun after a failure.
+fn lanes(org: &Org, jobs: &[&'static Job], is_one: bool) -> Vec<Vec<&'static Job>> {
+    let mut lanes: Vec<(Option<Connector>, Vec<&'static Job>)> = Vec::new();
+    for job in jobs {
+        let connector = source_for(job, org).map(|source| source.connector.source()).filter(|_| !is_one);
+        match lanes.iter_mut().find(|(of, _)| *of == connector) {
+            Some((_, lane)) => lane.push(job),
+            None => lanes.push((connector, vec![job])),
+        }
     }
-    Ok(RunReport { run: run.map(str::to_owned), started_at, duration: Some(began.elapsed()), as_of, marts: reports })
+    lanes.into_iter().map(|(_, lane)| lane).collect()
+}
+
+/// How many marts may be computed at a time: no more than DuckDB has threads, nor than there can be.
+fn computations(limits: &Limits, organizations: u16, lanes: &[Vec<Vec<&'static Job>>]) -> u16 {
+    let mut counts: Vec<usize> = lanes.iter().map(Vec::len).collect();
+    counts.sort_unstable_by(|one, other| other.cmp(one));
+    let most: usize = counts.iter().take(organizations.into()).sum();
+    limits.threads().min(most.try_into().unwrap_or(u16::MAX)).max(1)
 }
 
 impl Night<'_> {
-    /// One organisation's night.
+    /// The night of the organisation at `at` of the configuration.
     async fn organization(
         &self,
-        org: &Org,
+        at: usize,
         row: &Organization,
-        jobs: &[&'static Job],
+        lanes: &[Vec<&'static Job>],
         window: Window,
-        stopped: &mut Option<String>,
     ) -> Vec<MartReport> {
-        let mut prepared = Vec::with_capacity(jobs.len());
-        let mut tonight = Tonight::new();
         if !self.request.dry_run {
             // Together, or two nights that begin at once would each get some and lack the others, which with all or
             // nothing would leave none. Those that another run holds are named by their own jobs, below.
-            let marts: Vec<_> = jobs.iter().map(|job| job.mart).collect();
+            let marts: Vec<_> = lanes.iter().flatten().map(|job| job.mart).collect();
             if let Err(error) = self.database.lock_all(&marts, row.id).await {
                 tracing::warn!(org = row.slug, "the marts could not be locked together: {error:#}");
             }
         }
-        for job in jobs {
-            let as_of = window.as_of;
-            let span = tracing::info_span!("run", job = job.name, org = org.slug, %as_of);
-            let mut work = Prepared {
-                report: MartReport::begun(&org.slug, job),
-                rows: None,
-                job,
-                finished: Finished {
-                    job: job.name.to_owned(),
-                    status: ledger::Status::Failed,
-                    rows_landed: None,
-                    error: None,
-                    detail: json!({}),
-                },
-                is_recorded: false,
-                began: Instant::now(),
-            };
-            if let Some(reason) = stopped.as_ref() {
-                work.report.skip(reason.clone());
-                if let Err(error) = self.begin(row, window.as_of, None, &mut work).await {
-                    tracing::error!(job = job.name, org = org.slug, "the run ledger could not be written: {error:#}");
-                }
-                prepared.push(work);
-                continue;
-            }
-            let done = self.prepare(org, row, window, &mut tonight, &mut work).instrument(span).await;
-            if let Err(error) = done.with_context(|| format!("{}/{} {as_of}", job.name, org.slug)) {
-                work.report.fail(&error);
-            }
-            if self.request.fail_fast && !work.report.status.is_good() {
-                *stopped = Some(reason(&work.report));
-            }
-            prepared.push(work);
-        }
-        if org.publish == Publish::AllOrNothing {
+        let done = join_all(lanes.iter().map(|lane| self.lane(at, row, lane, window))).await;
+        let mut prepared = done.into_iter().flatten().collect::<Vec<_>>();
+        prepared.sort_by_key(|work| JOBS.iter().position(|job| job.name == work.job.name));
+        if self.config.orgs[at].publish == Publish::AllOrNothing {
             withhold(&mut prepared);
         }
         self.publish(row, &mut prepared).await;
-        if self.request.fail_fast && stopped.is_none() {
-            *stopped =
-                prepared.iter().find(|work| work.report.status == Status::Failed).map(|work| reason(&work.report));
+        if let Some(failed) = prepared.iter().find(|work| work.report.status == Status::Failed) {
+            self.stop_after(&failed.report);
         }
         if !self.request.dry_run {
             for Prepared { job, .. } in &prepared {
@@ -202,106 +219,40 @@ impl Night<'_> {
         reports.inspect(|mart| (self.tell)(&Event::Done { mart })).collect()
     }
 
-    /// Lands, computes and audits one mart.
-    async fn prepare(
-        &self,
-        org: &Org,
-        row: &Organization,
-        window: Window,
-        tonight: &mut Tonight,
-        work: &mut Prepared,
-    ) -> Result<()> {
-        let job = work.job;
-        let source = source_for(job, org).context("the job has no source for the organisation")?;
-        let planned = plan(job, source, org, window);
-        let bounds =
-            |plan: &Plan| plan.periods.first().zip(plan.periods.last()).map(|(first, last)| (first.start, last.end));
-        let periods = planned.as_ref().ok().and_then(bounds);
-        if !self.request.dry_run {
-            if let Locked::HeldBy(holder) = self.database.lock(job.mart, row.id).await? {
-                bail!("{} is being filled by another run: {holder}; try again when it has ended", job.mart);
+    /// Lands, computes and audits marts one after the other.
+    async fn lane(&self, at: usize, row: &Organization, jobs: &[&'static Job], window: Window) -> Vec<Prepared> {
+        let as_of = window.as_of;
+        let mut prepared = Vec::with_capacity(jobs.len());
+        let mut tonight = Tonight::new();
+        for job in jobs {
+            let mut work = Prepared::begun(&row.slug, job);
+            let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(reason) = stopped {
+                work.report.skip(reason);
+                if let Err(error) = self.begin(row, as_of, None, &mut work).await {
+                    tracing::error!(job = job.name, org = row.slug, "the run ledger could not be written: {error:#}");
+                }
+                prepared.push(work);
+                continue;
             }
-            let mut connection = self.database.connection().await?;
-            ledger::sweep(&mut connection, row.id, &self.run).await?;
-            drop(connection);
-            self.begin(row, window.as_of, periods, work).await?;
+            let span = tracing::info_span!("run", job = job.name, org = row.slug, %as_of);
+            let done = self.prepare(at, row, window, &mut tonight, &mut work).instrument(span).await;
+            if let Err(error) = done.with_context(|| format!("{}/{} {as_of}", job.name, row.slug)) {
+                work.report.fail(&error);
+            }
+            if !work.report.status.is_good() {
+                self.stop_after(&work.report);
+            }
+            prepared.push(work);
         }
-        // Only now, so that the ledger knows of a job whose settings rule it out.
-        let mut plan = planned?;
-        ensure!(periods.is_some(), "no day to report: all are before data_start_date or in excluded_months");
-        let report = &mut work.report;
+        prepared
+    }
 
-        let began = Instant::now();
-        let pulls = self.land(org, &plan, window, tonight).await?;
-        let absent = plan.leave_out_absent(&pulls);
-        ensure!(!plan.periods.is_empty(), "the source has none of the days to report{}", said(&absent));
-        report.landed = pulls.all().map(|landed| landed.manifest().rows).sum();
-        let landing = began.elapsed();
-        tracing::info!(
-            rows = report.landed,
-            pulls = pulls.all().count(),
-            duration_ms = landing.as_millis() as u64,
-            peak_memory_mib = peak_memory_mib(),
-            "landed"
-        );
-        work.finished.rows_landed = i64::try_from(report.landed).ok();
-
-        let published = {
-            let mut connection = self.database.connection().await?;
-            publish::published(&mut connection, row.id, job.mart).await?
-        };
-        let began = Instant::now();
-        let inputs = Inputs { config: self.config, org, plan: &plan, pulls: &pulls, as_of: window.as_of };
-        let (held, batches, computed, closed) = tokio::task::block_in_place(|| -> Result<_> {
-            let compute = Compute::open(&inputs)?;
-            let rows: usize = compute.compute()?.iter().map(|batch| batch.num_rows()).sum();
-            (self.tell)(&Event::Computed { org: &org.slug, job: job.name, rows: rows as u64 });
-            let mut findings = audit::audit(&compute, &published)?;
-            let changes = closed::changes(&compute, self.closed_until(org, window.as_of))?;
-            findings.extend(changes.iter().map(closed::Change::finding));
-            let mut held = audit::split(findings, &plan.periods);
-            held.warnings.extend(absent);
-            self.ask_source(org, row, (&compute, &plan.periods), window.as_of, &mut held)?;
-            let prints: Vec<_> = changes.into_iter().map(|change| change.prints).collect();
-            Ok((held.clone(), compute.rows_except(&held.periods)?, rows, prints))
-        })?;
-        let computing = began.elapsed();
-        tracing::info!(
-            rows = computed,
-            errors = held.errors.len(),
-            warnings = held.warnings.len(),
-            duration_ms = computing.as_millis() as u64,
-            peak_memory_mib = peak_memory_mib(),
-            "computed and audited"
-        );
-        report.findings = report::findings(&held);
-        let left: usize = batches.iter().map(|batch| batch.num_rows()).sum();
-        report.status = match (held.is_nothing(), held.mart || left == 0) {
-            (true, _) => Status::Published,
-            (false, true) => Status::Held,
-            (false, false) => Status::PartlyHeld,
-        };
-        work.finished.detail = json!({
-            "pulls": pulls.all().map(|landed| {
-                let manifest = landed.manifest();
-                json!({
-                    "dataset": manifest.dataset, "period": manifest.period, "pulled_at": manifest.pulled_at,
-                    "rows": manifest.rows, "files": manifest.files,
-                })
-            }).collect::<Vec<_>>(),
-            "fingerprint": Fingerprint::of(&inputs),
-            "as_of_pull": self.request.as_of_pull,
-            "findings": report.findings,
-            "closed": closed,
-            "landing_ms": landing.as_millis() as u64,
-            "computing_ms": computing.as_millis() as u64,
-        });
-        if report.status != Status::Held {
-            let finished = Finished { status: report.status.in_the_ledger(), ..work.finished.clone() };
-            let source_system = source.source_system;
-            work.rows = Some(MartRows { mart: job.mart, key: job.key, source_system, batches, finished });
+    /// Begins nothing more, where that is asked for after a mart that is not as it should be.
+    fn stop_after(&self, report: &MartReport) {
+        if self.request.fail_fast {
+            self.stopped.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| reason(report));
         }
-        Ok(())
     }
 
     /// Writes to the run ledger that a mart is under way.
@@ -320,66 +271,6 @@ impl Night<'_> {
         ledger::start(&mut connection, &Started { run: &self.run, org_id: row.id, job, mart, as_of, periods }).await?;
         work.is_recorded = true;
         Ok(())
-    }
-
-    /// The last day of an organisation that lies in a closed month. The day that decides is the last one that is over, or the
-    /// one reported where that is later: reporting an old day again opens no month.
-    fn closed_until(&self, org: &Org, as_of: NaiveDate) -> Option<NaiveDate> {
-        let now = self.request.as_of_pull.unwrap_or_else(|| self.clock.now());
-        org.closed.until(periods::last_complete_day(now, org.timezone).max(as_of))
-    }
-
-    /// The pulls that a plan needs: fresh ones, or what is staged.
-    async fn land(&self, org: &Org, plan: &Plan, window: Window, tonight: &mut Tonight) -> Result<Pulls> {
-        if self.request.from_staging {
-            return Pulls::winners(&self.staging, &org.slug, &plan.wanted, self.request.as_of_pull);
-        }
-        let snapshots = Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?;
-        for snapshot in &snapshots {
-            let Manifest { dataset, period, pulled_at, .. } = snapshot.manifest();
-            (self.tell)(&Event::Staged { org: &org.slug, dataset, period, pulled_at: *pulled_at });
-        }
-        let told = |dataset: &str, partition: Option<Partition>, rows: u64| match partition {
-            None => (self.tell)(&Event::Pulling { org: &org.slug, dataset, rows }),
-            Some(partition) => {
-                (self.tell)(&Event::Pulled { org: &org.slug, dataset, period: &partition.to_string(), rows });
-            }
-        };
-        let staging = self.staging.batch().reporting(window.as_of);
-        let context = extract::Context {
-            config: self.config,
-            org,
-            staging: &staging,
-            clock: self.clock.clone(),
-            pulled_at: self.clock.now(),
-            as_of: window.as_of,
-            saved: self.request.pages.clone().map(extract::Saved::Folder),
-            progress: &told,
-        };
-        let (wanted, settled) = Pulls::settled(&self.staging, org, &plan.wanted)?;
-        // Two jobs of a night that read the same dataset read the same pull, so that their figures agree.
-        let mut missing = wanted.clone();
-        for Wanted { dataset, partitions, .. } in &mut missing {
-            partitions.retain(|partition| !tonight.contains_key(&(dataset.name, *partition)));
-        }
-        if missing.iter().any(|wanted| !wanted.partitions.is_empty()) {
-            extract::land(&context, self.database, plan.source.connector, &missing).await?;
-        }
-        // Only now that none has failed does any of them win.
-        for landed in staging.commit().context("committing the pulls")? {
-            let dataset = dataset(&landed.manifest().dataset).context("a pull of an unknown dataset")?;
-            tonight.insert((dataset.name, landed.partition()?), landed);
-        }
-        let mut landed = Vec::new();
-        for Wanted { dataset, partitions, .. } in &wanted {
-            for partition in partitions {
-                let pull = tonight.get(&(dataset.name, *partition));
-                landed.push(pull.with_context(|| format!("{} {partition} was not pulled", dataset.name))?.clone());
-            }
-        }
-        landed.extend(settled);
-        landed.extend(snapshots);
-        Ok(landed.into_iter().collect())
     }
 
     /// Publishes what passed, in one transaction, and writes down how every other mart ended.
@@ -459,6 +350,26 @@ impl Night<'_> {
     }
 }
 
+impl Prepared {
+    /// Nothing is done yet.
+    fn begun(org: &str, job: &'static Job) -> Self {
+        Prepared {
+            report: MartReport::begun(org, job),
+            rows: None,
+            job,
+            finished: Finished {
+                job: job.name.to_owned(),
+                status: ledger::Status::Failed,
+                rows_landed: None,
+                error: None,
+                detail: json!({}),
+            },
+            is_recorded: false,
+            began: Instant::now(),
+        }
+    }
+}
+
 /// Of an organisation that publishes all or nothing: where a mart is not as it should be, none is published.
 fn withhold(prepared: &mut [Prepared]) {
     let bad = prepared.iter().find(|work| !work.report.status.is_good() && work.report.status != Status::Skipped);
@@ -488,16 +399,32 @@ fn what_went_wrong(report: &MartReport) -> String {
     format!("{}/{} {verb}", report.job, report.org)
 }
 
-/// `: ga4_events of 2026-01-20, …`
-fn said(absent: &[audit::Finding]) -> String {
-    let days: Vec<_> = absent.iter().filter_map(|finding| Some(finding.period?.to_string())).collect();
-    if days.is_empty() { String::new() } else { format!(": {}", days.join(", ")) }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The most memory this process has held so far, in MiB, where the system tells (Linux: `VmHWM` in `/proc/self/status`).
-fn peak_memory_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024)
+    #[test]
+    fn computations_at_a_time_are_as_many_as_there_can_be_and_threads_for_them() {
+        let job = &JOBS[0];
+        let org = |count: usize| vec![vec![job]; count];
+        let with = |threads, organizations, lanes: &[Vec<Vec<&'static Job>>]| {
+            computations(&Limits { duckdb_threads: threads, ..Limits::default() }, organizations, lanes)
+        };
+        assert_eq!(with(8, 4, &[org(1)]), 1, "one mart has all threads");
+        assert_eq!(with(8, 4, &[org(1), org(5)]), 6);
+        assert_eq!(with(8, 1, &[org(1), org(5)]), 5, "whichever organisation is under way");
+        assert_eq!(with(2, 4, &[org(1), org(5)]), 2);
+    }
+
+    #[test]
+    fn what_is_computed_at_a_time_uses_no_more_than_one_alone() {
+        let limits = Limits { duckdb_threads: 7, duckdb_memory_mib: 1000, ..Limits::default() };
+        for parts in 1..=7 {
+            let part = limits.shared_by(parts);
+            assert!(part.duckdb_threads >= 1 && part.duckdb_threads * parts <= 7);
+            assert!(part.duckdb_memory_mib * u64::from(parts) <= 1000);
+        }
+        assert_eq!(limits.shared_by(1).duckdb_threads, 7);
+        assert_eq!(limits.shared_by(1).duckdb_memory_mib, 1000);
+    }
 }

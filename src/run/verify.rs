@@ -1,14 +1,14 @@
 //! Verification as part of the night: the rows about to be published are held against the live source first.
 
 use anyhow::{Context as _, Result};
-use tokio::runtime::Handle;
+use arrow::array::RecordBatch;
+use chrono::NaiveDate;
 
-use super::Night;
+use super::{Night, Plan};
 use crate::audit::{self, Finding, Held, Severity};
-use crate::compute::Compute;
 use crate::config::{Org, Verify};
 use crate::extract::http::HttpClient;
-use crate::periods::Period;
+use crate::jobs::Source;
 use crate::publish::Organization;
 use crate::verify::{self, Around, Compared, Outcome, Sources};
 
@@ -18,45 +18,41 @@ const RULE: &str = "verify";
 impl Night<'_> {
     /// Asks the live source about the rows that passed the audit, as the organisation's setting says, and adds what does not
     /// agree to what is held. Rows of a night that is computed again from what was pulled are not asked about: the source
-    /// has moved on since. Call it where the thread may block.
+    /// has moved on since. Says whether anything was asked.
     ///
     /// # Errors
     /// When the outcomes cannot be written down.
-    pub(super) fn ask_source(
+    pub(super) async fn ask_source(
         &self,
         org: &Org,
         row: &Organization,
-        (compute, periods): (&Compute, &[Period]),
-        as_of: chrono::NaiveDate,
+        (source, plan, batches): (&Source, &Plan, &[RecordBatch]),
+        as_of: NaiveDate,
         held: &mut Held,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let is_fresh = !self.request.from_staging && self.request.pages.is_none();
         if org.verify == Verify::Off || !is_fresh || held.mart {
-            return Ok(());
+            return Ok(false);
         }
-        let (job, connector) = (compute.job(), compute.source().connector);
-        let rows = verify::computed(job, connector, as_of, &compute.rows_except(&held.periods)?)?;
+        let rows = verify::computed(plan.job, source.connector, as_of, batches)?;
         let http = HttpClient::new(&self.config.limits, self.clock.clone())?;
-        let around = Around { config: self.config, org, http: &http, clock: self.clock, tokens: self.database };
-        let verified = Handle::current().block_on(async {
-            let verified = verify::verify(&mut Sources::new(&around), job, connector, &rows).await;
-            if !self.request.dry_run {
-                // The verification is part of the run, and is called like it.
-                let mut connection = self.database.connection().await?;
-                verify::record(&mut connection, row.id, &self.run, Some(&self.run), &verified.compared).await?;
-            }
-            anyhow::Ok(verified)
-        });
-        let verified = verified.context("verifying")?;
+        let around = Around { config: &self.config, org, http: &http, clock: self.clock, tokens: self.database };
+        let verified = verify::verify(&mut Sources::new(&around), plan.job, source.connector, &rows).await;
+        if !self.request.dry_run {
+            // The verification is part of the run, and is called like it.
+            let mut connection = self.database.connection().await?;
+            let record = verify::record(&mut connection, row.id, &self.run, Some(&self.run), &verified.compared);
+            record.await.context("verifying")?;
+        }
         tracing::info!(cells = verified.compared.len(), good = verified.is_good(), "verified");
         let severity = if org.verify == Verify::Gate { Severity::Error } else { Severity::Warning };
         let apart = verified.compared.iter().filter(|cell| !cell.outcome.is_good());
-        let mut found = audit::split(apart.map(|cell| finding(cell, severity)).collect(), periods);
+        let mut found = audit::split(apart.map(|cell| finding(cell, severity)).collect(), &plan.periods);
         held.mart |= found.mart;
         held.periods.append(&mut found.periods);
         held.errors.append(&mut found.errors);
         held.warnings.append(&mut found.warnings);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -160,6 +160,9 @@ const PULL_NAME: &str = "pull=%Y%m%dT%H%M%SZ";
 const MANIFEST_NAME: &str = "pull.json";
 const TEMPORARY_PREFIX: &str = ".tmp-";
 
+/// Folders of what DuckDB cannot hold in memory begin with it.
+const SPILL_PREFIX: &str = ".tmp-duckdb-";
+
 impl Staging {
     /// The landing zone at `root`, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -292,6 +295,24 @@ impl Staging {
             }
         }
         Ok(swept)
+    }
+
+    /// Where a computation may put what does not fit into memory: a folder of its own, which DuckDB makes when it needs it
+    /// and then takes away. It lies next to the staged files, because there is a real disk with room, which a temporary
+    /// folder need not be on.
+    pub fn spill(&self) -> PathBuf {
+        self.root.join(format!("{SPILL_PREFIX}{:016x}", rand::random::<u64>()))
+    }
+
+    /// Removes what computations that were killed had spilled: folders that nobody has touched for a day at `now`.
+    pub fn sweep_spilled(&self, now: DateTime<Utc>) -> Result<()> {
+        for path in entries(&self.root)?.iter().filter(|path| file_name(path).starts_with(SPILL_PREFIX)) {
+            let touched = fs::metadata(path).and_then(|found| found.modified());
+            if touched.is_ok_and(|touched| DateTime::<Utc>::from(touched) < now - Days::new(1)) {
+                fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        Ok(())
     }
 
     fn partition_dir(&self, dataset: &Dataset, org: &str, partition: Partition) -> PathBuf {

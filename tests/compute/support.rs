@@ -162,6 +162,7 @@ impl Scene {
             postgres: PostgresSettings::default(),
             staging: StagingSettings { path: folder.path().join("staging 'quoted'") },
             limits: Limits {
+                organizations_at_once: 1,
                 duckdb_memory_mib: 256,
                 duckdb_threads: 2,
                 http_concurrency: 1,

@@ -100,6 +100,7 @@ fn garbled_settings_are_refused_in_a_line_or_read_as_they_stand() {
             table.get(section).and_then(|section| section.get(key)).and_then(toml::Value::as_integer)
         };
         for (key, value) in [
+            ("organizations_at_once", config.limits.organizations_at_once.into()),
             ("duckdb_memory_mib", config.limits.duckdb_memory_mib),
             ("duckdb_threads", config.limits.duckdb_threads.into()),
             ("http_timeout_secs", config.limits.http_timeout_secs),
