@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-server soak lint manifests sbom bench bench-quick bench-once measure clean
+.PHONY: help setup demo test test-server soak lint manifests sbom bench bench-quick bench-once readers measure clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -45,7 +45,7 @@ sbom: setup ## Write what the program is made of, as CycloneDX, to target/marts.
 	mkdir -p target && mv marts.cdx.json target/
 
 bench: setup ## Measure every step, with a release build (benches/README.md)
-	$(CARGO) bench --locked
+	MARTS_BENCH_PLOTS=$${MARTS_BENCH_PLOTS:-docs} $(CARGO) bench --locked
 
 bench-quick: setup ## The same on small sizes, to see the order of things
 	MARTS_BENCH_ROWS=$${MARTS_BENCH_ROWS:-10000} $(CARGO) bench --locked -- \
@@ -53,6 +53,9 @@ bench-quick: setup ## The same on small sizes, to see the order of things
 
 bench-once: setup ## Run each benchmark once without measuring, to see that it still works
 	MARTS_BENCH_ROWS=1000 $(CARGO) bench --locked --profile dev -- --test
+
+readers: setup ## Measure how long dashboards wait while nights are published, on a PostgreSQL server started for it
+	scripts/readers.sh
 
 measure: setup ## Measure memory and start-up against what is promised, with a release build
 	scripts/measure.sh

@@ -2,7 +2,9 @@
 
 mod compute;
 mod ground;
+mod growth;
 mod land;
+mod many;
 mod night;
 mod publish;
 mod table;
@@ -26,5 +28,8 @@ fn main() {
     publish::publish(&mut criterion, &ground);
     night::night(&mut criterion, &ground);
     criterion.final_summary();
+    if growth::is_asked_for() {
+        growth::growth(&ground);
+    }
     table::results(&folder, began);
 }
