@@ -108,15 +108,20 @@ fn draw(curve: &Curve, path: &std::path::Path) {
     let root = SVGBackend::new(path, (640, 420)).into_drawing_area();
     root.fill(&WHITE).expect("it is drawn");
     let (left, right) = (*first as f64, *last as f64);
-    let floor = (slowest * left / right).min(least) / 1.5;
+    // From a power of ten to one, so that there is something to read on the axis.
+    let floor = 10_f64.powf((slowest * left / right).min(least).log10().floor());
+    let ceiling = 10_f64.powf(slowest.log10().ceil());
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(64)
-        .build_cartesian_2d((left..right * 1.1).log_scale(), (floor..slowest * 1.5).log_scale())
+        .build_cartesian_2d((left..right * 1.1).log_scale(), (floor..ceiling).log_scale())
         .expect("a chart");
-    chart.configure_mesh().x_desc(*along).y_desc("seconds").draw().expect("it is drawn");
+    let plain = |value: &f64| value.to_string();
+    let mut mesh = chart.configure_mesh();
+    mesh.x_desc(*along).y_desc("seconds").x_label_formatter(&plain).y_label_formatter(&plain);
+    mesh.draw().expect("it is drawn");
     let proportional = [(left, slowest * left / right), (right, *slowest)];
     chart.draw_series(LineSeries::new(proportional, &BLACK.mix(0.3))).expect("it is drawn");
     let line = points.iter().map(|(size, seconds)| (*size as f64, *seconds));
