@@ -21,5 +21,6 @@ mod policies;
 pub mod rebuild;
 mod secrets;
 mod status;
+mod traces;
 mod verify;
 mod zoom;

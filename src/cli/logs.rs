@@ -7,15 +7,17 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Global;
+use super::traces::{self, Traces};
 
-/// Starts logging for the whole process.
-pub fn start(global: &Global, bars: &MultiProgress) {
+/// Starts logging for the whole process, and the traces that the environment asks for.
+pub fn start(global: &Global, bars: &MultiProgress) -> Option<Traces> {
     // Only our own crate speaks below `warn`.
     let default = match (global.quiet, global.verbose) {
         (true, _) => "error",
@@ -28,13 +30,24 @@ pub fn start(global: &Global, bars: &MultiProgress) {
     // rows among it. What matters of that comes back as an error anyway.
     let silent = filter_fn(|metadata| !metadata.target().starts_with("tiberius"));
     let writer = AboveBars(bars.clone());
-    let registry = tracing_subscriber::registry().with(filter).with(silent);
-    // A second start, as in tests, changes nothing.
-    let _ = if io::stderr().is_terminal() {
-        registry.with(tracing_subscriber::fmt::layer().with_target(false).with_writer(writer)).try_init()
+    let lines = if io::stderr().is_terminal() {
+        tracing_subscriber::fmt::layer().with_target(false).with_writer(writer).boxed()
     } else {
-        registry.with(tracing_subscriber::fmt::layer().json().with_writer(writer)).try_init()
+        tracing_subscriber::fmt::layer().json().with_writer(writer).boxed()
     };
+    let (traces, mistake) = match traces::start() {
+        Ok(traces) => (traces, None),
+        Err(error) => (None, Some(error)),
+    };
+    // Each its own filter: how much is logged does not say how much is traced.
+    let lines = lines.with_filter(filter.and(silent));
+    let layers = tracing_subscriber::registry().with(lines).with(traces.as_ref().map(Traces::layer));
+    // A second start, as in tests, changes nothing.
+    let _ = layers.try_init();
+    if let Some(error) = mistake {
+        tracing::warn!("no traces are kept: {error:#}");
+    }
+    traces
 }
 
 /// Writes to stderr while the progress bars are out of the way.

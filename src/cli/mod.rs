@@ -46,6 +46,7 @@ pub mod sql;
 pub mod staging;
 pub mod status;
 pub mod tables;
+pub mod traces;
 pub mod verify;
 
 /// Fills the data marts every night: exactly, whole and explainably.
@@ -170,7 +171,7 @@ pub fn main() -> ExitCode {
     output::report_panics();
     let cli = Cli::parse();
     let bars = MultiProgress::new();
-    logs::start(&cli.global, &bars);
+    let traces = logs::start(&cli.global, &bars);
     let clock = match clock() {
         Ok(clock) => clock,
         Err(error) => {
@@ -180,7 +181,7 @@ pub fn main() -> ExitCode {
     };
     let context = Context { global: cli.global, clock, bars };
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cli.command.execute(&context)));
-    match outcome {
+    let code = match outcome {
         Ok(Ok(Exit::Good)) => ExitCode::SUCCESS,
         Ok(Ok(Exit::Failed)) => ExitCode::from(1),
         Ok(Ok(Exit::Partial)) => ExitCode::from(3),
@@ -194,7 +195,11 @@ pub fn main() -> ExitCode {
         }
         // The hook has already said what there is to say.
         Err(_) => ExitCode::from(1),
+    };
+    if let Some(traces) = traces {
+        traces.end();
     }
+    code
 }
 
 impl Command {

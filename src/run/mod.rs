@@ -12,6 +12,7 @@ mod forecast;
 mod plan;
 mod prepare;
 mod report;
+mod spans;
 mod todo;
 mod verify;
 
@@ -142,14 +143,15 @@ pub async fn run(
     let marts: usize = todo.iter().map(|todo| todo.jobs.len()).sum();
     let run = (!request.dry_run).then_some(night.run.as_str());
     tell(&Event::Started { run, marts });
+    let span = spans::run(run);
     let as_of = todo.iter().map(|todo| todo.window.as_of).max();
     let nights = todo.iter().zip(lanes).map(|(todo, lanes)| {
-        let (night, ids) = (&night, &ids);
+        let (night, ids, span) = (&night, &ids, spans::organization(&span, &todo.org.slug));
         async move {
             let at = config.orgs.iter().position(|org| org.slug == todo.org.slug);
             let at = at.context("an organisation without a row")?;
             let row = Organization { id: ids[at], slug: todo.org.slug.clone() };
-            anyhow::Ok((at, night.organization(at, &row, &lanes, todo.window).await))
+            anyhow::Ok((at, night.organization(at, &row, &lanes, todo.window).instrument(span).await))
         }
     });
     let mut reports: Vec<_> = stream::iter(nights).buffer_unordered(at_once.into()).try_collect().await?;
@@ -235,11 +237,12 @@ impl Night<'_> {
                 prepared.push(work);
                 continue;
             }
-            let span = tracing::info_span!("run", job = job.name, org = row.slug, %as_of);
-            let done = self.prepare(at, row, window, &mut tonight, &mut work).instrument(span).await;
+            let span = spans::mart(job, &row.slug, as_of);
+            let done = self.prepare(at, row, window, &mut tonight, &mut work).instrument(span.clone()).await;
             if let Err(error) = done.with_context(|| format!("{}/{} {as_of}", job.name, row.slug)) {
                 work.report.fail(&error);
             }
+            spans::ended(&span, work.report.status);
             if !work.report.status.is_good() {
                 self.stop_after(&work.report);
             }
@@ -278,7 +281,11 @@ impl Night<'_> {
         let began = Instant::now();
         let marts: Vec<MartRows> = prepared.iter_mut().filter_map(|work| work.rows.take()).collect();
         if !marts.is_empty() {
-            let published = self.publish_rows(row, &marts).await;
+            let span = spans::publish(&row.slug, marts.len());
+            let published = self.publish_rows(row, &marts).instrument(span.clone()).await;
+            if published.is_err() {
+                spans::ended(&span, Status::Failed);
+            }
             for work in prepared.iter_mut().filter(|work| marts.iter().any(|rows| rows.mart == work.job.mart)) {
                 let done = match &published {
                     Ok(published) => {

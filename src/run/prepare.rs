@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
 use serde_json::json;
+use tracing::{Instrument as _, info_span};
 
 use super::{Event, MartRows, Night, Plan, Prepared, Status, Tonight, Wanted, Window, plan, report, source_for};
 use crate::audit::{self, Held, closed};
@@ -47,14 +48,22 @@ struct Audited {
     batches: Vec<RecordBatch>,
 }
 
-/// Computes a mart and audits it against what is `published`.
+/// Computes a mart; how many rows it has.
+fn computed(inputs: &Ingredients) -> Result<(Compute, u64)> {
+    let _span = info_span!("compute").entered();
+    let compute = Compute::open(&inputs.lent())?;
+    let rows = compute.compute()?.iter().map(|batch| batch.num_rows() as u64).sum();
+    Ok((compute, rows))
+}
+
+/// Audits what is computed against what is `published`.
 fn audited(
-    compute: &Compute,
+    (compute, rows): (&Compute, u64),
     inputs: &Ingredients,
     published: &[RecordBatch],
     closed_until: Option<NaiveDate>,
 ) -> Result<Audited> {
-    let rows = compute.compute()?.iter().map(|batch| batch.num_rows() as u64).sum();
+    let _span = info_span!("audit").entered();
     let mut findings = audit::audit(compute, published)?;
     let changes = closed::changes(compute, closed_until)?;
     findings.extend(changes.iter().map(closed::Change::finding));
@@ -94,7 +103,7 @@ impl Night<'_> {
         let report = &mut work.report;
 
         let began = Instant::now();
-        let pulls = self.land(org, &plan, window, tonight).await?;
+        let pulls = self.land(org, &plan, window, tonight).instrument(info_span!("land")).await?;
         let absent = plan.leave_out_absent(&pulls);
         ensure!(!plan.periods.is_empty(), "the source has none of the days to report{}", said(&absent));
         report.landed = pulls.all().map(|landed| landed.manifest().rows).sum();
@@ -117,8 +126,8 @@ impl Night<'_> {
         let inputs = Ingredients { config: self.config.clone(), org: at, plan, pulls, as_of: window.as_of };
         let (compute, inputs, audited) = self
             .blocking(move || {
-                let compute = Compute::open(&inputs.lent())?;
-                let audited = audited(&compute, &inputs, &published, closed_until)?;
+                let (compute, rows) = computed(&inputs)?;
+                let audited = audited((&compute, rows), &inputs, &published, closed_until)?;
                 Ok((compute, inputs, audited))
             })
             .await?;

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
+use tracing::{Instrument as _, info_span};
 
 use super::{Night, Plan};
 use crate::audit::{self, Finding, Held, Severity};
@@ -37,7 +38,9 @@ impl Night<'_> {
         let rows = verify::computed(plan.job, source.connector, as_of, batches)?;
         let http = HttpClient::new(&self.config.limits, self.clock.clone())?;
         let around = Around { config: &self.config, org, http: &http, clock: self.clock, tokens: self.database };
-        let verified = verify::verify(&mut Sources::new(&around), plan.job, source.connector, &rows).await;
+        let mut sources = Sources::new(&around);
+        let verified = verify::verify(&mut sources, plan.job, source.connector, &rows);
+        let verified = verified.instrument(info_span!("verify")).await;
         if !self.request.dry_run {
             // The verification is part of the run, and is called like it.
             let mut connection = self.database.connection().await?;
