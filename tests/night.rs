@@ -3,6 +3,7 @@
 pub mod stage;
 
 mod at_once;
+mod book;
 mod changes;
 mod closed;
 mod columns;

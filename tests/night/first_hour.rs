@@ -1,14 +1,14 @@
 //! The first hour: consent, every source asked whether it is ready, and a look at what a run would do.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use marts::sandbox::http::{Fault, FaultPlan, Reply};
 use marts::sandbox::tds::{self, SqlError, StatementFault};
 use marts::sandbox::world::REALM;
 use serde_json::Value;
 
-use super::stage::{Stage, as_of, ended};
+use super::stage::{Stage, as_of};
 
 /// The rows of `marts check --json`, of a job of an organisation.
 fn ready(checked: &Value, org: &str, job: &str) -> Value {
@@ -274,66 +274,4 @@ async fn a_consent_that_is_none_stores_nothing() {
     let (_, error) = stage.ends(&["auth", "quickbooks", "--org", "bennett"], 2);
     assert!(error.contains("bennett has no [org.quickbooks]"), "{error}");
     assert_eq!(stage.value("select count(*) from oauth_tokens"), "0");
-}
-
-/// The commands that the page of the first hour shows, one after the other, against the simulated sources.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_page_of_the_first_hour_can_be_followed() {
-    let page = include_str!("../../docs/first-hour.md");
-    let stage = Stage::start().await;
-    // The page's nights report yesterday, which is the last day of the simulated business.
-    let mut seen = 0;
-    for line in page.lines().filter_map(|line| line.strip_prefix("    marts ")) {
-        let mut words: Vec<String> = Vec::new();
-        for (at, part) in line.split('\'').enumerate() {
-            match at % 2 {
-                1 => words.push(part.to_owned()),
-                _ => words.extend(part.split_whitespace().map(str::to_owned)),
-            }
-        }
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match words[0] {
-            // It serves what the stage serves; consent and questions have tests of their own.
-            "sandbox" | "auth" => continue,
-            "init" if words.len() == 1 => continue,
-            // Where no configuration is yet.
-            "init" => {
-                let folder = tempfile::tempdir().unwrap();
-                let mut command = Command::new(env!("CARGO_BIN_EXE_marts"));
-                let output =
-                    command.args(&words).current_dir(folder.path()).env_remove("MARTS_CONFIG").output().unwrap();
-                ended(&words, output, 0);
-                assert!(folder.path().join("marts.toml").exists());
-            }
-            _ => _ = stage.ends(&words, 0),
-        }
-        seen += 1;
-    }
-    assert!(seen >= 12, "only {seen} commands");
-    assert_eq!(stage.value("select count(*) from etl_runs where status <> 'success'"), "0");
-}
-
-/// What analysts are shown to ask, of files and tables.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_page_for_analysts_can_be_followed() {
-    let page = include_str!("../../docs/analysts.md");
-    let stage = Stage::start().await;
-    stage.night(&["etl_sales_daily"], 0);
-    for line in page.lines().filter_map(|line| line.strip_prefix("    marts ")) {
-        let line = line.split(" > ").next().unwrap();
-        let (plain, quoted) =
-            line.split_once('\'').map_or((line, None), |(plain, quoted)| (plain, quoted.strip_suffix('\'')));
-        let words: Vec<&str> = plain.split_whitespace().chain(quoted).collect();
-        stage.ends(&words, 0);
-    }
-    let (_, sql) = page.split_once("```sql").unwrap();
-    let sql = sql.split("```").next().unwrap();
-    let bennett = stage.value("select id from organizations where slug = 'bennett'");
-    let sql = sql.replace("'1'", &format!("'{bennett}'"));
-    for statement in sql.split(';').map(str::trim).filter(|statement| statement.starts_with("select")) {
-        let as_reader =
-            format!("begin; set local role marts_reader; set local marts.org_id = '{bennett}'; {statement}");
-        let (answer, _) = stage.ends(&["postgres", "--format", "csv", &as_reader], 0);
-        assert!(answer.lines().count() > 1, "{statement}: {answer}");
-    }
 }
