@@ -162,6 +162,31 @@ async fn two_schedulers_run_a_night_once() {
     assert_eq!(stage.rows(RUNS), vitals("success"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn two_schedulers_that_stay_run_a_night_once_and_both_stop_when_told() {
+    let stage = stage().await;
+    if stage.is_embedded() {
+        // It takes one process at a time; what a second one does then is tried above.
+        return;
+    }
+    // Both are there when the time comes; they have passed it when each waits for the evening.
+    let mut both = [0, 1].map(|_| Process::start(at(&stage, "14:00:50", &["schedule"])));
+    for process in &both {
+        process.says("next: etl_sales_daily of bennett at 2026-01-21 20:00 CST").await;
+    }
+    let filled = both.iter().filter(|process| process.said().contains("6 of 6 marts published")).count();
+    assert_eq!(filled, 1, "{:?}", both.each_ref().map(Process::said));
+    assert_eq!(stage.rows(RUNS), vitals("success"));
+    for process in &mut both {
+        process.signal("TERM");
+    }
+    for process in &mut both {
+        assert_eq!(process.ends().await.code(), Some(0), "{}", process.said());
+        assert!(process.said().contains("stopped: nothing was under way"), "{}", process.said());
+    }
+    assert_eq!(stage.rows(RUNS), vitals("success"), "nor was anything repeated");
+}
+
 #[test]
 fn a_port_alone_is_this_machines() {
     let read = |text: &str| marts::schedule::address(text).map(|address| address.to_string());
