@@ -5,6 +5,7 @@ mod clock;
 mod cuts;
 mod damage;
 mod disk;
+mod freshness;
 pub mod ground;
 mod kills;
 mod proxy;

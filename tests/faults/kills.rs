@@ -8,6 +8,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
+use super::freshness;
 use super::ground::{Ground, SERVER, Size, figure, number};
 use super::reader::Readers;
 use super::trial::Nights;
@@ -127,6 +128,7 @@ async fn lane(ground: Ground, seed: u64, stages: Vec<Stage>) -> Tally {
         let (told, killed) = tokio::task::block_in_place(|| watch(&ground, target, Some((after, delay))));
         let found = ground.look(since).await;
         nights.must_have(&found, &context);
+        freshness::agrees_with_the_ledgers(&ground, target, &context).await;
         if killed {
             let fresh = found.marts.iter().zip(&new.marts).filter(|(found, new)| found == new).count();
             tally.all_new += u64::from(fresh == new.marts.len());
@@ -141,6 +143,7 @@ async fn lane(ground: Ground, seed: u64, stages: Vec<Stage>) -> Tally {
         let look = ground.look_after_a_good_night(since, &context).await;
         assert_eq!(look.marts, new.marts, "{context}: the marts of an undisturbed night");
         assert_eq!(look.changes, new.changes, "{context}: each change is in the ledger once");
+        freshness::agrees_with_the_ledgers(&ground, target, &context).await;
         since = look.newest_change;
         is = target;
     }

@@ -1,5 +1,6 @@
 //! What is tried with every fault: a night that it disturbs, then one that must make up for it.
 
+use super::freshness;
 use super::ground::{Ground, Look};
 
 /// What the undisturbed nights of two worlds leave when they take turns: every later one must be like them.
@@ -38,11 +39,13 @@ impl Nights {
         let since = ground.look(0).await.newest_change;
         let done = disturb();
         self.must_have(&ground.look(since).await, context);
+        freshness::agrees_with_the_ledgers(ground, target, context).await;
         let (said, code) = ground.night(target);
         assert_eq!(code, Some(0), "{context}: the next run: {said}");
         let look = ground.look_after_a_good_night(since, context).await;
         assert_eq!(look.marts, self.0[target].marts, "{context}: the marts of an undisturbed night");
         assert_eq!(look.changes, self.0[target].changes, "{context}: each change is in the ledger once");
+        freshness::agrees_with_the_ledgers(ground, target, context).await;
         done
     }
 }
