@@ -123,6 +123,8 @@ impl Stage {
         command.arg("--config").arg(self.config()).args(arguments).stdin(Stdio::null());
         command.env("MARTS_CLOCK_SHIFT", self.shift.load(Ordering::Relaxed).to_string());
         command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG").env_remove("MARTS_CONFIG");
+        // Of whoever runs the tests: a collector is not to be sent their nights.
+        command.env_remove("OTEL_EXPORTER_OTLP_ENDPOINT").env_remove("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
         command
     }
 
