@@ -33,15 +33,18 @@ impl Statements {
             let on: Vec<String> = keys.iter().map(|key| format!("o.{key} = n.{key}")).collect();
             format!("pg_temp.{staged} n left join {table} o on o.org_id = {org} and {}", on.join(" and "))
         };
-        // (column, old, new, differs) for every cell. The comparison is the column's own: null differs from 0, and JSON
-        // is compared by what it says, not by how it is written.
-        let mut compared: Vec<String> = cells
+        // (column, old, new) of every cell that differs. The comparison is the column's own: null differs from 0, and JSON
+        // is compared by what it says, not by how it is written. A SELECT for each cell and no list of values, because of
+        // that all texts would be made before most of them are left out.
+        let moved = |name: &str, old: &str, new: &str| {
+            format!("select {name}, {old}::text, {new}::text where {old} is distinct from {new}")
+        };
+        let mut moved_cells: Vec<String> = cells
             .iter()
-            .zip(cells.iter().map(|cell| literal(&unquoted(cell))))
-            .map(|(cell, name)| format!("({name}, o.{cell}::text, n.{cell}::text, o.{cell} is distinct from n.{cell})"))
+            .map(|cell| moved(&literal(&unquoted(cell)), &format!("o.{cell}"), &format!("n.{cell}")))
             .collect();
-        compared.push("('source_system', o.source_system::text, $3, o.source_system is distinct from $3)".to_owned());
-        let compared = compared.join(", ");
+        moved_cells.push(moved("'source_system'", "o.source_system", "$3::text"));
+        let moved_cells = moved_cells.join(" union all ");
 
         let of = |alias: &str| cells.iter().map(|cell| format!("{alias}.{cell}, ")).collect::<String>();
         let differs = format!("({}o.source_system) is distinct from ({}$2)", of("o"), of("n"));
@@ -61,8 +64,8 @@ impl Statements {
             changes: format!(
                 "insert into etl_changes (run_id, org_id, mart, key, column_name, old_value, new_value) \
                  select $1, $2, {}, jsonb_build_object({key_object}), cell.name, cell.old, cell.new \
-                 from {} cross join lateral (values {compared}) as cell (name, old, new, differs) \
-                 where cell.differs order by {}, cell.name",
+                 from {} cross join lateral ({moved_cells}) as cell (name, old, new) \
+                 order by {}, cell.name",
                 literal(mart),
                 joined("$2"),
                 keys.iter().map(|key| format!("n.{key}")).collect::<Vec<_>>().join(", ")
