@@ -5,7 +5,8 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-server soak lint manifests sbom bench bench-quick bench-once readers measure clean
+.PHONY: help setup demo test test-server soak lint manifests sbom bench bench-quick bench-once readers measure compare \
+    compare-quick clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -59,6 +60,14 @@ readers: setup ## Measure how long dashboards wait while nights are published, o
 
 measure: setup ## Measure memory and start-up against what is promised, with a release build
 	scripts/measure.sh
+
+compare: setup ## Measure beside other programs that do the same (docs/performance.md); WRITE=--write keeps the table
+	scripts/compare/compare.py $(WRITE) $(STAGES)
+
+compare-quick: setup ## The same on small sizes, to see that everything runs
+	MARTS_COMPARE_EVENTS=1000000 MARTS_COMPARE_MANY_EVENTS=2000000 MARTS_COMPARE_ROWS=50000 \
+	    MARTS_COMPARE_CONTACTS=10000 MARTS_COMPARE_INVOICES=50000 MARTS_COMPARE_MANY_INVOICES=100000 \
+	    MARTS_COMPARE_RUNS=1 scripts/compare/compare.py $(STAGES)
 
 clean: ## Remove what was built and the demonstration, and keep marts.toml and staging
 	$(CARGO) clean

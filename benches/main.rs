@@ -1,10 +1,12 @@
 //! What `make bench` measures. README.md in this folder says how to read it.
 
 mod compute;
+mod events;
 mod ground;
 mod growth;
 mod land;
 mod many;
+mod measure;
 mod night;
 mod publish;
 mod table;
@@ -15,6 +17,10 @@ use criterion::Criterion;
 use ground::Ground;
 
 fn main() {
+    // Another program than the rest: see `make compare`.
+    if let Some(stage) = measure::stage() {
+        return measure::run(&stage);
+    }
     let began = SystemTime::now();
     let folder = table::folder();
     table::heading();
