@@ -74,10 +74,17 @@ def start(ground, lines):
     empty = named("a program that only loads libduckdb")
     for command in ("marts --version", "marts jobs"):
         took = named(command)
-        lines.at_most(f"start, beyond a program that only loads libduckdb ({empty} ms)", f"`{command}` ({took} ms)",
-                      took - empty, "ms", 10)
+        lines.at_most(
+            f"start, beyond a program that only loads libduckdb ({empty} ms)",
+            f"`{command}` ({took} ms)",
+            took - empty,
+            "ms",
+            10,
+        )
     landing = f"land {here.size('MANY_INVOICES', 10_000_000):,} invoices: peak memory"
-    memory_of = next(value for name, value in found.items() if name.startswith("landing") and name.endswith("of the process"))
+    memory_of = next(
+        value for name, value in found.items() if name.startswith("landing") and name.endswith("of the process")
+    )
     lines.at_most(landing, "marts", memory_of, "MiB", 256)
 
 
@@ -114,8 +121,14 @@ def main():
     server = here.psql(os.environ[here.SERVER], "show server_version").split()[0]
     peers = [(name, one.installed.get(name.lower(), "missing")) for one in (python, dbt) for name, _ in one.wanted]
     minutes = (time.monotonic() - began) / 60
-    text = "\n".join([*table.machine(load, server, f"{version}, profile {here.PROFILE}", peers),
-                      f"- It took {minutes:.0f} minutes, on {time.strftime('%Y-%m-%d')}", "", lines.text()])
+    text = "\n".join(
+        [
+            *table.machine(load, server, f"{version}, profile {here.PROFILE}", peers),
+            f"- It took {minutes:.0f} minutes, on {time.strftime('%Y-%m-%d')}",
+            "",
+            lines.text(),
+        ]
+    )
     print(text)
     if options.write:
         before, _, rest = DOCUMENT.read_text().partition(BEGIN)

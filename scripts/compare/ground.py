@@ -40,12 +40,16 @@ def size(name, default):
 def build():
     """Builds marts and the program of the benchmarks; returns the paths of both."""
     cargo = os.environ.get("CARGO", "cargo")
-    subprocess.run([cargo, "build", "--locked", "--quiet", "--profile", PROFILE, "--bin", "marts"], cwd=ROOT, check=True)
+    subprocess.run(
+        [cargo, "build", "--locked", "--quiet", "--profile", PROFILE, "--bin", "marts"], cwd=ROOT, check=True
+    )
     profile = "bench" if PROFILE == "release" else PROFILE
     command = [cargo, "bench", "--locked", "--quiet", "--profile", profile, "--no-run", "--message-format=json"]
     lines = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     made = [json.loads(line) for line in lines if line.startswith("{")]
-    bench = [one["executable"] for one in made if "bench" in one.get("target", {}).get("kind", []) and one.get("executable")]
+    bench = [
+        one["executable"] for one in made if "bench" in one.get("target", {}).get("kind", []) and one.get("executable")
+    ]
     return TARGET / ("debug" if PROFILE == "dev" else PROFILE) / "marts", Path(bench[-1])
 
 
@@ -143,8 +147,7 @@ def landing_zone(folder, memory_mib):
     """A configuration for a landing zone of app events; beside it others may lie that share the events."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"marts-{memory_mib}.toml"
-    path.write_text(
-        f"""[limits]
+    path.write_text(f"""[limits]
 duckdb_memory_mib = {memory_mib}
 
 [[org]]
@@ -158,8 +161,7 @@ project = "compare"
 dataset = "analytics_1"
 location = "US"
 credentials = "env:NOBODY_ASKS_IT"
-"""
-    )
+""")
     return path
 
 
@@ -170,7 +172,8 @@ def sales_files(environment, folder, count):
     folder.mkdir(parents=True)
     # In whole cents and then moved by the decimal point: no binary fraction.
     amounts = [
-        f"(((i * 1237 + {at} * 7919) % 10000000) * 0.01)::decimal(18, 2) as {name}" for at, name in enumerate(COLUMNS[4:8])
+        f"(((i * 1237 + {at} * 7919) % 10000000) * 0.01)::decimal(18, 2) as {name}"
+        for at, name in enumerate(COLUMNS[4:8])
     ]
     counts = [f"((i + {at}) % 100)::integer as {name}" for at, name in enumerate(COLUMNS[9:])]
     for version in (0, 1):

@@ -52,7 +52,11 @@ def run(command, env=None, text=None, cwd=None, limit=1800):
         began = time.monotonic()
         process = subprocess.Popen(
             [str(word) for word in command],
-            stdin=stdin, stdout=out, stderr=errors, cwd=cwd, env={**os.environ, **(env or {})},
+            stdin=stdin,
+            stdout=out,
+            stderr=errors,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
         )
         watch = began + limit
         while True:
@@ -87,7 +91,9 @@ def last_words(text):
     """The last line of a message that says something, without colours, passwords and folders."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     lines = [line.strip() for line in text.splitlines() if re.search(r"[a-z]{3}", line)]
-    errors = [line for line in lines if re.search(r"error|exception|panicked|fail|could not|cannot", line, re.IGNORECASE)]
+    errors = [
+        line for line in lines if re.search(r"error|exception|panicked|fail|could not|cannot", line, re.IGNORECASE)
+    ]
     line = (errors or lines or [""])[-1]
     return re.sub(r"://[^@\s]*@", "://", line)[:200]
 

@@ -14,7 +14,9 @@ KEY = ["org_id", "sales_date"]
 
 def dlt(ground, url, files, folder):
     """Its upsert, with files in CSV, which it loads by COPY: the fastest of its ways."""
-    return lambda version: ground.python.peer("dlt", "dlt_merge", url=url, file=files / f"{version}.parquet", folder=folder)
+    return lambda version: ground.python.peer(
+        "dlt", "dlt_merge", url=url, file=files / f"{version}.parquet", folder=folder
+    )
 
 
 def dbt_duckdb(ground, url, files, folder):
@@ -48,7 +50,15 @@ def dbt_duckdb(ground, url, files, folder):
         f"      extensions: [postgres_scanner]\n"
         f"      attach:\n        - {{path: '{url}', type: postgres, alias: pg}}\n"
     )
-    command = [ground.dbt.python.parent / "dbt", "run", "--project-dir", folder, "--profiles-dir", folder, "--no-use-colors"]
+    command = [
+        ground.dbt.python.parent / "dbt",
+        "run",
+        "--project-dir",
+        folder,
+        "--profiles-dir",
+        folder,
+        "--no-use-colors",
+    ]
     env = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
     return lambda version: measuring.run([*command, "--vars", f"{{version: {version}}}"], env=env, cwd=folder)
 
@@ -62,8 +72,17 @@ def sling(ground, url, files, folder):
 
     def run(version):
         words = [
-            "run", "--src-stream", f"file://{files}/{version}.csv", "--tgt-conn", "COMPARE",
-            "--tgt-object", "sling.mart_sales_daily", "--mode", "incremental", "--primary-key", ",".join(KEY),
+            "run",
+            "--src-stream",
+            f"file://{files}/{version}.csv",
+            "--tgt-conn",
+            "COMPARE",
+            "--tgt-object",
+            "sling.mart_sales_daily",
+            "--mode",
+            "incremental",
+            "--primary-key",
+            ",".join(KEY),
         ]
         return measuring.run([command, *words], env=env)
 
@@ -81,9 +100,21 @@ def ingestr(ground, url, files, folder):
 
     def run(version):
         words = [
-            "ingest", "--yes", "--source-uri", f"csv://{files}/{version}.csv", "--source-table", "rows",
-            "--dest-uri", url.replace("postgres://", "postgresql://") + "?sslmode=disable",
-            "--dest-table", "ingestr.mart_sales_daily", "--incremental-strategy", "merge", *keys, "--columns", columns,
+            "ingest",
+            "--yes",
+            "--source-uri",
+            f"csv://{files}/{version}.csv",
+            "--source-table",
+            "rows",
+            "--dest-uri",
+            url.replace("postgres://", "postgresql://") + "?sslmode=disable",
+            "--dest-table",
+            "ingestr.mart_sales_daily",
+            "--incremental-strategy",
+            "merge",
+            *keys,
+            "--columns",
+            columns,
         ]
         return measuring.run([ground.python.python.parent / "ingestr", *words], env=env)
 

@@ -81,8 +81,15 @@ def pymssql_invoices(port, password, folder):
         secret = file.read().strip()
     clock = Clock()
     connection = pymssql.connect(
-        server="localhost", port=port, user="marts_reader", password=secret, database="evo",
-        encryption="require", tds_version="7.4", conn_properties="", autocommit=True,
+        server="localhost",
+        port=port,
+        user="marts_reader",
+        password=secret,
+        database="evo",
+        encryption="require",
+        tds_version="7.4",
+        conn_properties="",
+        autocommit=True,
     )
     cursor = connection.cursor()
     cursor.execute(invoices())
@@ -104,25 +111,33 @@ def dlt_contacts(url, token, folder):
     with open(token) as file:
         secret = file.read().strip()
     clock = Clock()
-    source = rest_api_source({
-        "client": {
-            "base_url": url,
-            "auth": {"type": "bearer", "token": secret},
-            "paginator": {"type": "cursor", "cursor_path": "paging.next.after", "cursor_param": "after"},
-        },
-        "resources": [{
-            "name": "contacts",
-            "endpoint": {
-                "path": "crm/v3/objects/contacts",
-                "data_selector": "results",
-                "params": {
-                    "limit": 100, "archived": "false", "properties": "createdate,lastmodifieddate,lifecyclestage",
-                },
+    source = rest_api_source(
+        {
+            "client": {
+                "base_url": url,
+                "auth": {"type": "bearer", "token": secret},
+                "paginator": {"type": "cursor", "cursor_path": "paging.next.after", "cursor_param": "after"},
             },
-        }],
-    })
+            "resources": [
+                {
+                    "name": "contacts",
+                    "endpoint": {
+                        "path": "crm/v3/objects/contacts",
+                        "data_selector": "results",
+                        "params": {
+                            "limit": 100,
+                            "archived": "false",
+                            "properties": "createdate,lastmodifieddate,lifecyclestage",
+                        },
+                    },
+                }
+            ],
+        }
+    )
     destination = dlt.destinations.filesystem(bucket_url=f"file://{folder}/landed")
-    pipeline = dlt.pipeline("contacts", pipelines_dir=f"{folder}/state", destination=destination, dataset_name="hubspot")
+    pipeline = dlt.pipeline(
+        "contacts", pipelines_dir=f"{folder}/state", destination=destination, dataset_name="hubspot"
+    )
     pipeline.run(source, loader_file_format="parquet").raise_on_failed_jobs()
     clock.tell(pipeline.last_trace.last_normalize_info.row_counts["contacts"])
 

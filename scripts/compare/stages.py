@@ -19,7 +19,9 @@ class Ground:
 
     def stage(self, name, **given):
         """Runs a stage of marts in a process of its own."""
-        env = {"MARTS_MEASURE": name, "RUST_BACKTRACE": "0"} | {f"MARTS_MEASURE_{key.upper()}": str(value) for key, value in given.items()}
+        env = {"MARTS_MEASURE": name, "RUST_BACKTRACE": "0"} | {
+            f"MARTS_MEASURE_{key.upper()}": str(value) for key, value in given.items()
+        }
         return measuring.run([self.bench], env=env)
 
 
@@ -54,8 +56,10 @@ def compute_much(ground):
     events = size("MANY_EVENTS", 50_000_000)
     tell(f"Landing {events} events ...")
     ground.stage("events", config=configs[1024], rows=events)
-    once = [(f"marts, DuckDB's limit {memory} MiB", lambda _, config=config: ground.stage("compute", config=config))
-            for memory, config in configs.items()]
+    once = [
+        (f"marts, DuckDB's limit {memory} MiB", lambda _, config=config: ground.stage("compute", config=config))
+        for memory, config in configs.items()
+    ]
     return interleave(1, once)
 
 
@@ -106,7 +110,10 @@ def publish(ground):
 
     with database("publish") as url:
         ground.stage("migrate", url=url)
-        psql(url, f"\\copy mart_sales_daily (org_id, {', '.join(COLUMNS)}, source_system) from '{files}/0.csv' csv header")
+        psql(
+            url,
+            f"\\copy mart_sales_daily (org_id, {', '.join(COLUMNS)}, source_system) from '{files}/0.csv' csv header",
+        )
         once = [("marts", lambda number: prepared(url, lambda: by_marts(url, (number + 1) % 2)))]
         unavailable = []
         for name, merge in MERGERS:
@@ -147,8 +154,12 @@ def land_json(ground):
         token = sources["secrets"] / "hubspot-access-token"
         once = [
             ("marts", lambda _: ground.stage("land_json", config=sources["config"], dir=ground.work)),
-            ("dlt", lambda _: ground.python.peer(
-                "dlt", "dlt_contacts", url=sources["hubspot"], token=token, folder=fresh(ground.work / "dlt"))),
+            (
+                "dlt",
+                lambda _: ground.python.peer(
+                    "dlt", "dlt_contacts", url=sources["hubspot"], token=token, folder=fresh(ground.work / "dlt")
+                ),
+            ),
         ]
         return interleave(ground.runs, once)
 
@@ -156,6 +167,7 @@ def land_json(ground):
 def land_sql(ground):
     """Invoices of the simulated SQL Server over TLS into Parquet, by marts and by two readers of other making."""
     with sandbox(ground.marts, ground.work / "invoices", invoices=size("INVOICES", 1_000_000)) as sources:
+
         def peer(package, name):
             words = {"port": sources["port"], "password": sources["secrets"] / "softbase-password"}
             return lambda _: ground.python.peer(package, name, folder=fresh(ground.work / "invoices" / "out"), **words)
@@ -184,4 +196,3 @@ def start(_ground):
     if not any("peak memory" in name for name in found):
         raise Unavailable(measuring.last_words(done.stderr))
     return found
-

@@ -77,8 +77,17 @@ class Table:
         return str(len(figure.runs)), *seconds, f"{figure.peak():.0f} MiB"
 
     def at_most(self, stage, name, found, unit, most):
-        self.line(stage, name, "", "", "", "", f"{found:.1f} {unit}" if unit == "ms" else f"{found:.0f} {unit}",
-                  f"at most {most} {unit}", self.verdict(found <= most))
+        self.line(
+            stage,
+            name,
+            "",
+            "",
+            "",
+            "",
+            f"{found:.1f} {unit}" if unit == "ms" else f"{found:.0f} {unit}",
+            f"at most {most} {unit}",
+            self.verdict(found <= most),
+        )
 
     def missing(self, stage, reason):
         self.line(stage, "", "", "", "", "", "", "", f"{self.verdict(False)}: {reason}")
