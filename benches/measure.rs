@@ -14,9 +14,9 @@ use marts::compute::{Compute, Inputs, Pulls, mart_schema};
 use marts::config::{Config, Org, PostgresSettings, SecretRef};
 use marts::extract::{self, oauth::MemoryTokenStore};
 use marts::jobs::job;
-use marts::ledger::{self, Finished, RunId, Started, Status};
-use marts::postgres::{Database, OrganizationRow};
-use marts::publish::{self, MartRows, Mode, Organization};
+use marts::ledger::RunId;
+use marts::postgres::Database;
+use marts::publish::{self, Organization};
 use marts::run::{Plan, Window, plan, source_for};
 use marts::staging::{Landed, Staging};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -183,21 +183,10 @@ async fn copy() -> Value {
     clock.line(copied, bytes)
 }
 
-/// A database with the marts' tables and an organisation.
+/// The database that is given, with the marts' tables and an organisation.
 async fn prepared() -> (Database, Organization) {
-    let settings =
-        PostgresSettings { url: Some(SecretRef::Env("MARTS_MEASURE_URL".into())), ..PostgresSettings::default() };
-    let database = Database::connect(&settings, "compare").await.expect("a database");
-    database.migrate().await.expect("it migrates");
-    let row = OrganizationRow {
-        slug: "acme".into(),
-        name: "Acme".into(),
-        timezone: "America/Chicago".into(),
-        fiscal_year_start_month: 1,
-        data_start_date: None,
-    };
-    let id = database.sync_organizations(&[row]).await.expect("an organisation")[0];
-    (database, Organization { id, slug: "acme".into() })
+    let url = Some(SecretRef::Env("MARTS_MEASURE_URL".into()));
+    crate::publish::organisation(&PostgresSettings { url, ..PostgresSettings::default() }).await
 }
 
 /// Makes the tables that `copy` and `publish` need.
@@ -210,31 +199,11 @@ async fn migrate() -> Value {
 /// The whole transaction: COPY, change ledger, upsert, run ledger.
 async fn publish() -> Value {
     let (database, org) = prepared().await;
-    let job = job("etl_sales_daily").expect("the job");
-    let finished = Finished {
-        job: job.name.to_owned(),
-        status: Status::Success,
-        rows_landed: None,
-        error: None,
-        detail: json!({}),
-    };
-    let source_system = job.sources[0].source_system;
-    let marts = [MartRows { mart: job.mart, key: job.key, source_system, batches: rows(), finished }];
-    let bytes = marts[0].batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
-    let mut connection = database.connection().await.expect("a connection");
+    let batches = rows();
+    let bytes = batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
     let run = RunId::from(format!("compare-{:016x}", rand::random::<u64>()));
     let clock = Clock::start();
-    let started = Started {
-        run: &run,
-        org_id: org.id,
-        job: job.name,
-        mart: job.mart,
-        as_of: as_of(),
-        periods: Some((as_of(), as_of())),
-    };
-    ledger::start(&mut connection, &started).await.expect("it starts");
-    let done = publish::publish(&mut connection, &org, &run, &marts, Mode::Commit).await.expect("it is published");
-    let done = &done[0];
+    let done = crate::publish::whole(&database, &org, &run, batches).await;
     let rows = u64::try_from(done.inserted + done.updated + done.unchanged).expect("a count");
     let mut line = clock.line(rows, bytes);
     line["inserted"] = done.inserted.into();

@@ -12,7 +12,7 @@ use marts::config::{PostgresSettings, SecretRef};
 use marts::jobs::{Job, job};
 use marts::ledger::{self, Finished, RunId, Started, Status};
 use marts::postgres::{Database, OrganizationRow};
-use marts::publish::{self, MartRows, Mode, Organization};
+use marts::publish::{self, MartRows, Mode, Organization, Published};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -160,52 +160,58 @@ impl Server {
 
     async fn start(url: Option<String>) -> Server {
         let place = Place::at(url).await;
-        let database = Database::connect(&place.settings, "bench").await.expect("a database");
-        database.migrate().await.expect("it migrates");
-        let row = OrganizationRow {
-            slug: "acme".into(),
-            name: "Acme".into(),
-            timezone: "America/Chicago".into(),
-            fiscal_year_start_month: 1,
-            data_start_date: None,
-        };
-        let id = database.sync_organizations(&[row]).await.expect("an organisation")[0];
+        let (database, org) = organisation(&place.settings).await;
         let name = if place.made.is_some() { "server" } else { "embedded" };
-        let org = Organization { id, slug: "acme".into() };
         Server { name, database, org, runs: AtomicI32::new(0), place }
     }
 
     async fn publish(&self, batch: RecordBatch, number: i32) {
-        let (job, rows) = (sales(), batch.num_rows());
+        let rows = batch.num_rows();
         let run = RunId::from(format!("bench-{number}"));
-        let finished = Finished {
-            job: job.name.to_owned(),
-            status: Status::Success,
-            rows_landed: None,
-            error: None,
-            detail: json!({}),
-        };
-        let source_system = job.sources[0].source_system;
-        let marts = [MartRows { mart: job.mart, key: job.key, source_system, batches: vec![batch], finished }];
-        let mut connection = self.database.connection().await.expect("a connection");
-        let started = Started {
-            run: &run,
-            org_id: self.org.id,
-            job: job.name,
-            mart: job.mart,
-            as_of: as_of(),
-            periods: Some((as_of(), as_of())),
-        };
-        ledger::start(&mut connection, &started).await.expect("it starts");
-        let done = publish::publish(&mut connection, &self.org, &run, &marts, Mode::Commit).await.expect("published");
+        let done = whole(&self.database, &self.org, &run, vec![batch]).await;
         // Otherwise something else than it says is measured.
-        assert_eq!(done[0].unchanged, 0, "of {rows} rows");
+        assert_eq!(done.unchanged, 0, "of {rows} rows");
     }
 
     async fn remove(self) {
         self.database.close().await.expect("it closes");
         self.place.remove().await;
     }
+}
+
+/// A database with the marts' tables and an organisation.
+pub async fn organisation(settings: &PostgresSettings) -> (Database, Organization) {
+    let database = Database::connect(settings, "bench").await.expect("a database");
+    database.migrate().await.expect("it migrates");
+    let row = OrganizationRow {
+        slug: "acme".into(),
+        name: "Acme".into(),
+        timezone: "America/Chicago".into(),
+        fiscal_year_start_month: 1,
+        data_start_date: None,
+    };
+    let id = database.sync_organizations(&[row]).await.expect("an organisation")[0];
+    (database, Organization { id, slug: "acme".into() })
+}
+
+/// The whole publication of days of sales: COPY, change ledger, upsert, run ledger.
+pub async fn whole(database: &Database, org: &Organization, run: &RunId, batches: Vec<RecordBatch>) -> Published {
+    let job = sales();
+    let finished = Finished {
+        job: job.name.to_owned(),
+        status: Status::Success,
+        rows_landed: None,
+        error: None,
+        detail: json!({}),
+    };
+    let source_system = job.sources[0].source_system;
+    let marts = [MartRows { mart: job.mart, key: job.key, source_system, batches, finished }];
+    let mut connection = database.connection().await.expect("a connection");
+    let periods = Some((as_of(), as_of()));
+    let started = Started { run, org_id: org.id, job: job.name, mart: job.mart, as_of: as_of(), periods };
+    ledger::start(&mut connection, &started).await.expect("it starts");
+    let done = publish::publish(&mut connection, org, run, &marts, Mode::Commit).await.expect("it is published");
+    done.into_iter().next().expect("one mart")
 }
 
 async fn maintain(url: &str, statement: &str) {

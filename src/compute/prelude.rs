@@ -67,7 +67,7 @@ fn relations(inputs: &Inputs<'_>, files: impl Fn(&str) -> Result<Vec<String>>) -
     sql.push_str(&ledger(inputs));
     sql.push_str(MACROS);
     for shared in shared(inputs.plan.source) {
-        // Tables too: as views they were planned and run anew in each place, which took a third of the whole computation.
+        // Tables too: as views they were planned and run anew in each place, which took a quarter to a third of it all.
         write!(sql, "\ncreate or replace table {} as\n{};\n", shared.name, shared.sql.trim_end())?;
     }
     Ok(sql)

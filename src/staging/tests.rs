@@ -279,3 +279,19 @@ fn the_pulls_of_a_batch_win_together_or_not_at_all() {
     assert!(batch.commit().unwrap().is_empty(), "once");
     assert_eq!(staging.sweep().unwrap(), 0);
 }
+
+#[test]
+fn what_a_killed_computation_spilled_is_swept_when_nobody_has_touched_it_for_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let staging = Staging::new(folder.path());
+    let spill = staging.spill();
+    assert_ne!(spill, staging.spill(), "each computation has its own");
+    fs::create_dir(&spill).unwrap();
+    let other = folder.path().join("softbase_invoices");
+    fs::create_dir(&other).unwrap();
+    let now = DateTime::<Utc>::from(fs::metadata(&spill).unwrap().modified().unwrap());
+    staging.sweep_spilled(now + TimeDelta::hours(23)).unwrap();
+    assert!(spill.exists(), "it may be in use");
+    staging.sweep_spilled(now + TimeDelta::hours(25)).unwrap();
+    assert!(!spill.exists() && other.exists());
+}
