@@ -5,26 +5,15 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use marts::config::{Config, Org};
 use marts::periods::Partition;
 use marts::run::Wanted;
+use marts::sandbox::business::app;
 use marts::staging::{Landed, Landing, Page, Staging, Value};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::ground::pulled_at;
 
-const SCREENS: [&str; 12] = [
-    "Home",
-    "Library",
-    "Article",
-    "Assessment",
-    "Result",
-    "Profile",
-    "Settings",
-    "Search",
-    "Coach",
-    "Chat",
-    "Calendar",
-    "Onboarding",
-];
+/// So many of the sandbox's screens.
+const SCREENS: usize = 12;
 const SYSTEMS: [&str; 5] = ["ios", "ios", "ipados", "android", "android"];
 /// Events of an active person on a day, about: of them follow how many people there are.
 const EVENTS_OF_A_DAY: u64 = 24;
@@ -96,8 +85,8 @@ impl Session {
         for screen in 0..random.random_range(2..12) {
             let seconds = 1 + 11 * screen;
             // The first ones are seen more often; some screens have no name but their class.
-            let low = random.random_range(0..SCREENS.len()).min(random.random_range(0..SCREENS.len()));
-            let named = (!random.random_ratio(1, 20)).then_some(SCREENS[low]);
+            let low = random.random_range(0..SCREENS).min(random.random_range(0..SCREENS));
+            let named = (!random.random_ratio(1, 20)).then_some(app::SCREENS[low]);
             self.event(landing, "screen_view", seconds, None, Some(named));
             self.event(landing, "user_engagement", seconds + 9, Some(random.random_range(500..60_000)), Some(named));
             if landing.rows() >= most {

@@ -16,8 +16,8 @@ const PURPOSE: u8 = 40;
 /// A day of the app begins at this hour in UTC: midnight of Chicago's winter, near enough for what clocks say.
 const MIDNIGHT: i64 = 6 * 3600;
 const SYSTEMS: [&str; 7] = ["iOS", "IOS", "iPadOS", "IPADOS", "Android", "ANDROID", "android"];
-/// More than ten, so that the tail is cut off.
-const SCREENS: [&str; 14] = [
+/// The app's screens: more than ten, so that the tail is cut off.
+pub const SCREENS: [&str; 14] = [
     "Home",
     "Library",
     "Article",
