@@ -30,7 +30,8 @@ const OTHERS: &[(&str, Kind)] = &[
     ("oauth_tokens", Kind::Secret),
 ];
 
-const OWN_ROWS: &str = "(org_id = marts_org_id())";
+/// As the catalog writes the expression of `migrations/0021_policies_ask_once.sql`.
+const OWN_ROWS: &str = "(org_id = ( SELECT marts_org_id() AS marts_org_id))";
 
 #[derive(Debug, FromRow)]
 struct Table {

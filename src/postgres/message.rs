@@ -36,16 +36,18 @@ pub(super) fn message(error: &sqlx::Error) -> String {
     text.replace('\n', " ")
 }
 
-/// The complaint, what it is about, and where that is: `COPY staged, line 3, column total_revenue: "…"`.
+/// The complaint, what it is about, and where that is: `COPY staged, line 3, column total_revenue`.
 fn in_full(error: &PgDatabaseError) -> String {
     let mut text = error.message().to_owned();
     if let Some(detail) = error.detail() {
         text.push_str(": ");
         text.push_str(detail);
     }
-    if let Some(place) = error.r#where().and_then(|place| place.lines().next()) {
+    // Of several lines, the one that tells the row and the column.
+    let place = |of: &str| of.lines().find(|line| line.starts_with("COPY ")).or(of.lines().next()).map(str::to_owned);
+    if let Some(place) = error.r#where().and_then(place) {
         text.push_str(" at ");
-        text.push_str(place);
+        text.push_str(&place);
     }
     text
 }

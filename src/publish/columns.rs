@@ -4,7 +4,8 @@ use crate::postgres::OneLine;
 use anyhow::{Context, Result, bail, ensure};
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use sqlx::{FromRow, Postgres, Transaction, query_as};
+use sqlx::postgres::PgConnection;
+use sqlx::{FromRow, query_as};
 
 /// Columns that the loader fills itself.
 const BOOKKEEPING: &[&str] = &["id", "org_id", "source_system", "created_at", "updated_at"];
@@ -13,20 +14,20 @@ const OPTIONAL: &[&str] = &["source_table"];
 
 /// A column of a mart.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub(super) struct Column {
-    pub(super) name: String,
+pub struct Column {
+    pub name: String,
     /// As Postgres writes it, e.g. `numeric(18,2)`.
-    pub(super) type_name: String,
+    pub type_name: String,
 }
 
 /// The columns of a mart, in order.
-pub(super) async fn of(transaction: &mut Transaction<'_, Postgres>, mart: &str) -> Result<Vec<Column>> {
+pub async fn of(connection: &mut PgConnection, mart: &str) -> Result<Vec<Column>> {
     let columns: Vec<Column> = query_as(
         "select attname::text as name, format_type(atttypid, atttypmod) as type_name from pg_attribute
          where attrelid = to_regclass(quote_ident($1)) and attnum > 0 and not attisdropped order by attnum",
     )
     .bind(mart)
-    .fetch_all(&mut **transaction)
+    .fetch_all(connection)
     .await
     .one_line()
     .context("reading the columns from the catalog")?;

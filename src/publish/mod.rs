@@ -18,9 +18,12 @@ use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction, query, query_as, quer
 
 use crate::ledger::{self, Counts, Finished, RunId, Status};
 use crate::postgres::{self, Kind, OneLine, Standing};
-use columns::Column;
-pub use copy::encode;
+pub use columns::{Column, of as columns_of};
+pub use copy::{copy_rows, encode};
 use statements::Statements;
+
+/// From how many rows on it is worth it to have the server count what it is to join.
+const COUNTED_FROM: u64 = 10_000;
 
 /// The organisation that is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +129,14 @@ async fn publish_with(
     );
     postgres::verify(&mut transaction, "etl_runs", Kind::Mart).await?;
     postgres::verify(&mut transaction, "etl_changes", Kind::Ledger).await?;
+    // Joining and sorting a mart in the server's memory, where there is usually 4 MB for it; compiling the statements takes
+    // longer than it saves.
+    execute(
+        &mut transaction,
+        "select set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)::text, true),
+             set_config('jit', 'off', true)",
+    )
+    .await?;
 
     let before = Standing::of(&mut transaction).await?;
 
@@ -171,7 +182,11 @@ async fn publish_mart(
     postgres::verify_key(transaction, rows.mart, rows.key).await?;
 
     execute(transaction, &statements.stage).await?;
-    let staged = copy_rows(transaction, &statements.copy, &rows.batches, &columns).await?;
+    let staged = copy_rows(transaction, &statements.staged, &rows.batches, &columns).await;
+    let staged = staged.map_err(|error| copy::complaint(error, &rows.batches, rows.key))?;
+    if staged >= COUNTED_FROM {
+        execute(transaction, &statements.analyze).await?;
+    }
     let twice: Option<String> =
         query_scalar(AssertSqlSafe(statements.duplicates)).fetch_optional(&mut **transaction).await.one_line()?;
     if let Some(key) = twice {
@@ -187,14 +202,23 @@ async fn publish_mart(
         .one_line()
         .context("writing the change ledger")?
         .rows_affected();
-    let (inserted, updated): (i64, i64) = query_as(AssertSqlSafe(statements.upsert))
+    let updated = query(AssertSqlSafe(statements.update))
+        .bind(org.id)
+        .bind(rows.source_system)
+        .execute(&mut **transaction)
+        .await
+        .one_line()
+        .context("writing the rows that differ")?
+        .rows_affected();
+    let (inserted, updated_meanwhile): (i64, i64) = query_as(AssertSqlSafe(statements.insert))
         .bind(org.id)
         .bind(rows.source_system)
         .fetch_one(&mut **transaction)
         .await
         .one_line()
-        .context("writing the rows")?;
+        .context("writing the new rows")?;
 
+    let updated = count(updated)? + updated_meanwhile;
     let counts = Counts { inserted, updated, unchanged: count(staged)? - inserted - updated };
     if mode == Mode::Commit {
         ledger::record(transaction, org.id, run, &rows.finished, Some(counts)).await?;
@@ -226,36 +250,6 @@ async fn write_acceptance(
     .one_line()
     .context("writing the acceptance")?;
     Ok(())
-}
-
-async fn copy_rows(
-    transaction: &mut Transaction<'_, Postgres>,
-    statement: &str,
-    batches: &[RecordBatch],
-    columns: &[Column],
-) -> Result<u64> {
-    let expected: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    let mut copy = transaction.copy_in_raw(statement).await.one_line().context("starting the copy")?;
-    let mut failure = None;
-    for batch in batches {
-        let sent = match copy::encode(batch, &names) {
-            Ok(text) => copy.send(text).await.map(|_| ()).one_line(),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = sent {
-            failure = Some(error);
-            break;
-        }
-    }
-    if let Some(error) = failure {
-        // An error here would only hide the first one.
-        let _ = copy.abort("the rows could not be encoded").await;
-        return Err(error);
-    }
-    let copied = copy.finish().await.one_line().context("copying the rows")?;
-    ensure!(usize::try_from(copied).is_ok_and(|copied| copied == expected), "copied {copied} rows of {expected}");
-    Ok(copied)
 }
 
 /// The rows of a mart that are published for an organisation, every cell as exact text; for the audit.
