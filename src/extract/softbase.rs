@@ -227,18 +227,26 @@ struct Pull {
 /// The keys that a pull has seen: a view that joins one row too many gives rows twice, and sums would double.
 ///
 /// The rows come ordered by key, but by the server's collation, which is unknown and may put other keys between equal
-/// ones (accents, padding in front). So a hash of each key is kept: eight bytes a row, some 20 MB for a million. Should
+/// ones (accents, padding in front). So a hash of each key is kept: eight bytes a row, some 15 MB for a million. Should
 /// two keys ever share one, a pull fails that need not have; nothing wrong is landed.
-#[derive(Default)]
 struct Keys {
-    seen: HashSet<u64>,
+    /// In many sets, because a set grows by being copied into one of twice its size.
+    seen: Vec<HashSet<u64>>,
     hasher: RandomState,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Keys { seen: vec![HashSet::new(); 256], hasher: RandomState::default() }
+    }
 }
 
 impl Keys {
     /// Whether the key is not among those seen, upper and lower case taken as one, as the marts take them.
     fn is_new(&mut self, key: &str) -> bool {
-        self.seen.insert(self.hasher.hash_one(key.to_lowercase()))
+        let hash = self.hasher.hash_one(key.to_lowercase());
+        let set = hash % self.seen.len() as u64;
+        self.seen[set as usize].insert(hash)
     }
 }
 

@@ -66,6 +66,9 @@ pub(super) fn spent(until: &str) -> String {
 
 /// Judges an answer. `until` says when the daily limit starts anew.
 pub(super) fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8], until: &str) -> Verdict {
+    if status == StatusCode::OK {
+        return success(status, headers, body);
+    }
     let fault: Fault = serde_json::from_slice(body).unwrap_or_default();
     let line = status_line(status);
     let again = |seconds| Verdict::Retry { reason: line.clone(), after: Some(Duration::from_secs(seconds)) };
@@ -92,7 +95,6 @@ pub(super) fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8], unt
         // Cloudflare, in front of HubSpot.
         521..=524 => Verdict::Retry { reason: line, after: None },
         530 => Verdict::Fail("530: access_token is not formed as a token is".to_owned()),
-        200 => success(status, headers, body),
         _ => match standard(status, headers, body) {
             Verdict::Fail(_) | Verdict::RefreshToken(_) => Verdict::Fail(fault.told(status)),
             other => other,

@@ -210,7 +210,7 @@ async fn list_live(
 ) -> Result<()> {
     let mut cursors = BTreeSet::new();
     let mut after: Option<String> = None;
-    let mut last_ids = Vec::new();
+    let mut last_ids = String::new();
     loop {
         let so_far = landing.rows();
         let at = || format!("the page after {so_far} records");
@@ -222,7 +222,11 @@ async fn list_live(
             "{} is empty and names a next page: the cursor leads nowhere",
             at()
         );
-        let ids: Vec<String> = list.records.iter().filter_map(record::id).collect();
+        let mut ids = String::new();
+        for id in list.records.iter().filter_map(record::id) {
+            ids.push_str(&id);
+            ids.push('\n');
+        }
         ensure!(ids.is_empty() || ids != last_ids, "{} repeats the one before it: the cursor leads back", at());
         last_ids = ids;
         let page = landing.page(&asked("GET", url.as_str(), &answer))?;

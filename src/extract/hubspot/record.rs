@@ -1,50 +1,106 @@
 //! Records as HubSpot answers them: every property is text or null, and what was not asked for is absent.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// Decimals that are kept. HubSpot calculates in binary fractions and spells them in full, which goes on for fifty
 /// decimals; of those, the ones behind the eighteenth say nothing of the amount.
 const DECIMALS: usize = 18;
 
+/// The members of an object, each still as its text in the answer: of a hundred records a page, most of what is in them
+/// is never looked at.
+#[derive(Debug)]
+pub(super) struct Members<'a>(Vec<(Key<'a>, &'a RawValue)>);
+
+#[derive(Debug, Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Members<'a> {
+    /// From the text of an object.
+    pub(super) fn of(value: &'a RawValue) -> Result<Self> {
+        ensure!(value.get().starts_with('{'), "it is {} where an object is expected", kind(value));
+        Ok(serde_json::from_str(value.get())?)
+    }
+
+    /// The value of a member; the last one where there are several.
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(key, _)| key.0 == name).map(|(_, value)| *value)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::with_capacity(8);
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// An answer, as text.
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
+    Ok(serde_json::from_str(std::str::from_utf8(body)?)?)
+}
+
 /// A page of a listing.
 #[derive(Debug)]
-pub(super) struct List {
-    pub records: Vec<Value>,
+pub(super) struct List<'a> {
+    pub records: Vec<Members<'a>>,
     /// Where the next page begins; opaque.
     pub next: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    results: Option<Vec<Value>>,
-    paging: Option<Paging>,
+struct Answer<'a> {
+    #[serde(borrow)]
+    results: Option<Vec<Members<'a>>>,
+    #[serde(borrow)]
+    paging: Option<Paging<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Paging {
-    next: Option<Next>,
+struct Paging<'a> {
+    #[serde(borrow)]
+    next: Option<Next<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Next {
-    after: Option<Value>,
+struct Next<'a> {
+    #[serde(borrow)]
+    after: Option<&'a RawValue>,
 }
 
-impl List {
-    pub(super) fn parse(body: &[u8]) -> Result<Self> {
-        let answer: Answer =
-            serde_json::from_slice(body).map_err(|error| anyhow!("the answer is no listing: {error}"))?;
+impl<'a> List<'a> {
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self> {
+        let answer: Answer = parse(body).map_err(|error| anyhow!("the answer is no listing: {error}"))?;
         let records = answer.results.context("the answer is no listing: it has no results")?;
         let after = answer.paging.and_then(|paging| paging.next).and_then(|next| next.after);
-        let next = match after {
-            None | Some(Value::Null) => None,
-            Some(Value::String(after)) if after.is_empty() => None,
-            Some(Value::String(after)) => Some(after),
-            Some(Value::Number(after)) => Some(after.to_string()),
-            Some(_) => bail!("paging.next.after is neither text nor number"),
+        let next = match after.map(RawValue::get) {
+            None | Some("null") => None,
+            Some(after) => match after.as_bytes()[0] {
+                b'"' => Some(unquoted(after)?.into_owned()).filter(|after| !after.is_empty()),
+                b'-' | b'0'..=b'9' => Some(after.to_owned()),
+                _ => bail!("paging.next.after is neither text nor number"),
+            },
         };
         Ok(List { records, next })
     }
@@ -52,54 +108,69 @@ impl List {
 
 /// How many records a search counts.
 pub(super) fn total(body: &[u8]) -> Result<u64> {
-    let answer: Map<String, Value> = serde_json::from_slice(body)?;
-    let total = answer.get("total").and_then(Value::as_u64);
+    let answer: Members = parse(body)?;
+    let total = answer.get("total").and_then(|total| total.get().parse().ok());
     total.context("the answer has no total")
 }
 
 /// A record's id, where it has one.
-pub(super) fn id(record: &Value) -> Option<String> {
-    match record.get("id")? {
-        Value::String(id) if !id.trim().is_empty() => Some(id.trim().to_owned()),
-        Value::Number(id) => Some(id.to_string()),
-        _ => None,
+pub(super) fn id<'a>(record: &Members<'a>) -> Option<Cow<'a, str>> {
+    text(record.get("id")).ok()?
+}
+
+/// What a text in quotation marks says.
+fn unquoted(text: &str) -> Result<Cow<'_, str>> {
+    let within = text.trim_matches('"');
+    // Where nothing is escaped, what it says is what it looks like.
+    if within.len() + 2 == text.len() && !within.contains('\\') {
+        return Ok(Cow::Borrowed(within));
+    }
+    Ok(Cow::Owned(serde_json::from_str(text)?))
+}
+
+fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     }
 }
 
 /// A value as text, trimmed; none when it is null, absent or empty.
-pub(super) fn text(value: Option<&Value>) -> Result<Option<String>> {
-    let text = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => text.trim().to_owned(),
-        Some(Value::Number(number)) => number.to_string(),
-        Some(other) => bail!("it is {} where text is expected", kind(other)),
+pub(super) fn text(value: Option<&RawValue>) -> Result<Option<Cow<'_, str>>> {
+    let Some(value) = value else { return Ok(None) };
+    let text = match value.get().as_bytes()[0] {
+        b'n' => return Ok(None),
+        b'"' => trimmed(unquoted(value.get())?),
+        b'-' | b'0'..=b'9' => Cow::Borrowed(value.get()),
+        _ => bail!("it is {} where text is expected", kind(value)),
     };
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 /// A truth value, which HubSpot spells as text in some places.
-pub(super) fn flag(value: Option<&Value>) -> Result<Option<bool>> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(flag)) => Ok(Some(*flag)),
-        Some(Value::String(text)) => match text.trim() {
+pub(super) fn flag(value: Option<&RawValue>) -> Result<Option<bool>> {
+    match value.map(RawValue::get) {
+        None | Some("null") => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(quoted) if quoted.starts_with('"') => match unquoted(quoted)?.trim() {
             "" => Ok(None),
             text if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
             text if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
             _ => bail!("it is text that is neither true nor false"),
         },
-        Some(other) => bail!("it is {} where true or false is expected", kind(other)),
+        Some(_) => bail!("it is {} where true or false is expected", value.map_or("nothing", kind)),
     }
 }
 
 /// A whole number.
-pub(super) fn integer(value: Option<&Value>) -> Result<Option<i64>> {
+pub(super) fn integer(value: Option<&RawValue>) -> Result<Option<i64>> {
     let Some(text) = text(value)? else { return Ok(None) };
     text.parse().map(Some).map_err(|_| anyhow!("it is no whole number"))
 }
 
 /// A decimal to eighteen places.
-pub(super) fn decimal(value: Option<&Value>) -> Result<Option<i128>> {
+pub(super) fn decimal(value: Option<&RawValue>) -> Result<Option<i128>> {
     let Some(text) = text(value)? else { return Ok(None) };
     scaled(&text).map(Some).with_context(|| "it is no number")
 }
@@ -134,7 +205,7 @@ fn scaled(text: &str) -> Result<i128> {
 }
 
 /// An instant: ISO 8601 with or without a fraction, a day, or milliseconds since 1970.
-pub(super) fn instant(value: Option<&Value>) -> Result<Option<DateTime<Utc>>> {
+pub(super) fn instant(value: Option<&RawValue>) -> Result<Option<DateTime<Utc>>> {
     let Some(text) = text(value)? else { return Ok(None) };
     if let Ok(instant) = DateTime::parse_from_rfc3339(&text) {
         return Ok(Some(instant.to_utc()));
@@ -150,14 +221,15 @@ pub(super) fn instant(value: Option<&Value>) -> Result<Option<DateTime<Utc>>> {
     millis.map(Some).context("it is no instant")
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+/// What a value is, by how its text begins.
+fn kind(value: &RawValue) -> &'static str {
+    match value.get().as_bytes()[0] {
+        b'n' => "null",
+        b't' | b'f' => "true or false",
+        b'"' => "text",
+        b'[' => "a list",
+        b'{' => "an object",
+        _ => "a number",
     }
 }
 
@@ -165,6 +237,11 @@ fn kind(value: &Value) -> &'static str {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    /// A value as an answer spells it.
+    fn raw(value: impl serde::Serialize) -> Box<RawValue> {
+        serde_json::value::to_raw_value(&value).unwrap()
+    }
 
     #[test]
     fn amounts_keep_their_decimals() {
@@ -185,29 +262,58 @@ mod tests {
             ("0.00000000000000000049", 0),
             ("0", 0),
         ] {
-            assert_eq!(decimal(Some(&json!(text))).unwrap(), Some(expected), "{text}");
+            assert_eq!(decimal(Some(&raw(text))).unwrap(), Some(expected), "{text}");
         }
         for text in ["1,000", "abc", "1.2.3", "-", ".", "1e", "1e99", "0x10", "99999999999999999999999999", "--1"] {
-            assert!(decimal(Some(&json!(text))).is_err(), "{text}");
+            assert!(decimal(Some(&raw(text))).is_err(), "{text}");
         }
-        assert_eq!(decimal(Some(&json!(43))).unwrap(), Some(43 * ONE), "a number is as good as its text");
-        for nothing in [json!(""), json!("  "), Value::Null] {
-            assert_eq!(decimal(Some(&nothing)).unwrap(), None);
+        assert_eq!(decimal(Some(&raw(43))).unwrap(), Some(43 * ONE), "a number is as good as its text");
+        for nothing in [json!(""), json!("  "), json!(null)] {
+            assert_eq!(decimal(Some(&raw(nothing))).unwrap(), None);
         }
-        assert!(decimal(Some(&json!(true))).is_err() && decimal(Some(&json!(["1"]))).is_err());
+        assert!(decimal(Some(&raw(true))).is_err() && decimal(Some(&raw(["1"]))).is_err());
     }
 
     #[test]
     fn instants_come_in_several_spellings() {
         let expected: DateTime<Utc> = "2026-02-25T16:23:49Z".parse().unwrap();
         for text in ["2026-02-25T16:23:49Z", "2026-02-25T16:23:49.000Z", "2026-02-25T10:23:49-06:00", "1772036629000"] {
-            assert_eq!(instant(Some(&json!(text))).unwrap(), Some(expected), "{text}");
+            assert_eq!(instant(Some(&raw(text))).unwrap(), Some(expected), "{text}");
         }
-        assert_eq!(instant(Some(&json!(1_772_036_629_000_i64))).unwrap(), Some(expected));
-        assert_eq!(instant(Some(&json!("2026-02-25"))).unwrap().unwrap().to_rfc3339(), "2026-02-25T00:00:00+00:00");
+        assert_eq!(instant(Some(&raw(1_772_036_629_000_i64))).unwrap(), Some(expected));
+        assert_eq!(instant(Some(&raw("2026-02-25"))).unwrap().unwrap().to_rfc3339(), "2026-02-25T00:00:00+00:00");
         for text in ["yesterday", "2026-02-30T00:00:00Z", "25/02/2026"] {
-            assert!(instant(Some(&json!(text))).is_err(), "{text}");
+            assert!(instant(Some(&raw(text))).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn texts_are_read_as_they_are_meant() {
+        let read = |text: &str| {
+            let value = RawValue::from_string(text.to_owned()).unwrap();
+            super::text(Some(&value)).map(|text| text.map(Cow::into_owned)).map_err(|error| error.to_string())
+        };
+        for (spelled, meant) in [
+            (r#""plain""#, Some("plain")),
+            (r#"" \t Zürich ""#, Some("Zürich")),
+            (r#""\"quoted\"""#, Some("\"quoted\"")),
+            (r#""\"""#, Some("\"")),
+            (r#""\u00e9\\""#, Some("é\\")),
+            (r#""""#, None),
+            (r#"" ""#, None),
+            ("null", None),
+            ("-1.50", Some("-1.50")),
+        ] {
+            assert_eq!(read(spelled).unwrap().as_deref(), meant, "{spelled}");
+        }
+        for (spelled, what) in [("true", "true or false"), ("[1]", "a list"), ("{}", "an object")] {
+            assert_eq!(read(spelled).unwrap_err(), format!("it is {what} where text is expected"));
+        }
+        let object = RawValue::from_string(r#"{"a": 1, "\u0061b": "x", "a": 2}"#.to_owned()).unwrap();
+        let members = Members::of(&object).unwrap();
+        assert_eq!(members.get("a").unwrap().get(), "2", "the last of two");
+        assert_eq!(members.get("ab").unwrap().get(), "\"x\"", "an escaped name");
+        assert!(members.get("b").is_none() && Members::of(&raw([1])).is_err());
     }
 
     #[test]

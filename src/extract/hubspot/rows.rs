@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
-use serde_json::{Map, Value as Json};
+use serde_json::value::RawValue;
 
 use super::client::Object;
-use super::record::{decimal, flag, id, instant, integer, text};
+use super::record::{Members, decimal, flag, id, instant, integer, parse, text};
 use crate::staging::{Landing, Value};
 
 /// A listing on its way to staging.
@@ -31,7 +31,7 @@ impl Seen {
     }
 
     /// Adds the records of a page.
-    pub(super) fn push(&mut self, landing: &mut Landing, page: i64, records: &[Json]) -> Result<()> {
+    pub(super) fn push(&mut self, landing: &mut Landing, page: i64, records: &[Members<'_>]) -> Result<()> {
         for record in records {
             let id = id(record).with_context(|| format!("a {} has no id", self.object.singular()))?;
             self.push_record(landing, page, &id, record).with_context(|| format!("{} {id}", self.object.singular()))?;
@@ -40,12 +40,14 @@ impl Seen {
         Ok(())
     }
 
-    fn push_record(&mut self, landing: &mut Landing, page: i64, id: &str, record: &Json) -> Result<()> {
-        let Some(Json::Object(properties)) = record.get("properties") else { bail!("it has no properties") };
-        self.missing.retain(|name| !properties.contains_key(*name));
+    fn push_record(&mut self, landing: &mut Landing, page: i64, id: &str, record: &Members<'_>) -> Result<()> {
+        let properties = record.get("properties").filter(|properties| properties.get() != "null");
+        let properties = properties.context("it has no properties")?;
+        let properties = Members::of(properties).context("properties")?;
+        self.missing.retain(|name| properties.get(name).is_none());
         let property = |name: &'static str| text(properties.get(name)).context(name);
         let amount = |name: &'static str| decimal(properties.get(name)).context(name);
-        let at = |from: Option<&Json>, name: &'static str| {
+        let at = |from: Option<&RawValue>, name: &'static str| {
             let instant = instant(from).context(name)?;
             anyhow::Ok(instant.filter(|instant| self.is_plausible(*instant)))
         };
@@ -117,10 +119,8 @@ fn money(amount: Option<i128>) -> Value<'static> {
 
 /// The options of the property lifecyclestage.
 pub(super) fn lifecycle_stages(landing: &mut Landing, page: i64, body: &[u8]) -> Result<()> {
-    let answer: Map<String, Json> = serde_json::from_slice(body).context("the answer is no property")?;
-    let Some(Json::Array(options)) = answer.get("options") else {
-        bail!("the answer is no property: it has no options")
-    };
+    let answer: Members = parse(body).context("the answer is no property")?;
+    let options = list(&answer, "options").context("the answer is no property")?;
     for option in options {
         let value = text(option.get("value")).context("value")?.context("an option has no value")?;
         let of = |name: &'static str| move || format!("option {name}");
@@ -132,6 +132,12 @@ pub(super) fn lifecycle_stages(landing: &mut Landing, page: i64, body: &[u8]) ->
     Ok(())
 }
 
+/// The objects that a member lists.
+fn list<'a>(of: &Members<'a>, name: &str) -> Result<Vec<Members<'a>>> {
+    let list = of.get(name).filter(|list| list.get() != "null").with_context(|| format!("it has no {name}"))?;
+    serde_json::from_str(list.get()).with_context(|| format!("{name} is no list of objects"))
+}
+
 /// The stages of the deal pipelines. Those already `known` are passed over: an account's archived pipelines may come in
 /// both listings.
 pub(super) fn deal_stages(
@@ -140,30 +146,27 @@ pub(super) fn deal_stages(
     body: &[u8],
     known: &mut BTreeSet<(String, String)>,
 ) -> Result<()> {
-    let answer: Map<String, Json> = serde_json::from_slice(body).context("the answer is no list of pipelines")?;
-    let Some(Json::Array(pipelines)) = answer.get("results") else {
-        bail!("the answer is no list of pipelines: it has no results");
-    };
+    let answer: Members = parse(body).context("the answer is no list of pipelines")?;
+    let pipelines = list(&answer, "results").context("the answer is no list of pipelines")?;
     for pipeline in pipelines {
-        let pipeline_id = id(pipeline).context("a pipeline has no id")?;
-        let Some(Json::Array(stages)) = pipeline.get("stages") else { bail!("pipeline {pipeline_id} has no stages") };
+        let pipeline_id = id(&pipeline).context("a pipeline has no id")?;
+        let stages = list(&pipeline, "stages").with_context(|| format!("pipeline {pipeline_id}"))?;
         let pipeline_label = text(pipeline.get("label")).with_context(|| format!("pipeline {pipeline_id}: label"))?;
-        let is_archived = |of: &Json| flag(of.get("archived")).context("archived").map(|flag| flag.unwrap_or(false));
-        let pipeline_is_archived = is_archived(pipeline).with_context(|| format!("pipeline {pipeline_id}"))?;
+        let is_archived = |of: &Members| anyhow::Ok(flag(of.get("archived")).context("archived")?.unwrap_or(false));
+        let pipeline_is_archived = is_archived(&pipeline).with_context(|| format!("pipeline {pipeline_id}"))?;
         for stage in stages {
-            let stage_id = id(stage).with_context(|| format!("a stage of pipeline {pipeline_id} has no id"))?;
-            if !known.insert((pipeline_id.clone(), stage_id.clone())) {
+            let stage_id = id(&stage).with_context(|| format!("a stage of pipeline {pipeline_id} has no id"))?;
+            if !known.insert((pipeline_id.to_string(), stage_id.to_string())) {
                 continue;
             }
             let of = || format!("stage {stage_id}");
-            let metadata = stage.get("metadata");
             let label = text(stage.get("label")).context("label").with_context(of)?;
             let order = integer(stage.get("displayOrder")).context("displayOrder").with_context(of)?;
-            let is_closed =
-                flag(metadata.and_then(|metadata| metadata.get("isClosed"))).context("isClosed").with_context(of)?;
-            let probability = decimal(metadata.and_then(|metadata| metadata.get("probability")))
-                .context("probability")
-                .with_context(of)?;
+            let metadata = stage.get("metadata").filter(|metadata| metadata.get() != "null");
+            let metadata = metadata.map(Members::of).transpose().context("metadata").with_context(of)?;
+            let metadata = |name: &str| metadata.as_ref().and_then(|metadata| metadata.get(name));
+            let is_closed = flag(metadata("isClosed")).context("isClosed").with_context(of)?;
+            let probability = decimal(metadata("probability")).context("probability").with_context(of)?;
             landing.push(
                 Some(page),
                 &[
@@ -175,7 +178,7 @@ pub(super) fn deal_stages(
                     order.into(),
                     is_closed.into(),
                     money(probability),
-                    Value::Bool(is_archived(stage).with_context(of)?),
+                    Value::Bool(is_archived(&stage).with_context(of)?),
                 ],
             )?;
         }
