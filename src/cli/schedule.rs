@@ -139,9 +139,9 @@ fn show(report: &RunReport, context: &Context) {
 fn told(ended: &Ended) -> String {
     match ended {
         Ended::Idle => "stopped: nothing was under way".to_owned(),
-        Ended::Finished { org } => format!("stopped: the run of {org} has finished"),
-        Ended::Abandoned { org, run } => {
-            format!("stopped: the run of {org} was abandoned, and nothing of it was published: {run}")
+        Ended::Finished { orgs } => format!("stopped: the run of {orgs} has finished"),
+        Ended::Abandoned { orgs, run } => {
+            format!("stopped: the run of {orgs} was abandoned, and nothing of it was published: {run}")
         }
     }
 }

@@ -17,7 +17,7 @@ const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
 /// What there is to do.
 #[derive(Debug)]
 pub struct Agenda<'a> {
-    /// One run each, in the order of the configuration.
+    /// In the order of the configuration.
     pub due: Vec<Task<'a>>,
     /// When something will be due that is not yet; none when nothing ever will.
     pub next: Option<DateTime<Utc>>,
@@ -25,7 +25,7 @@ pub struct Agenda<'a> {
     pub first: Option<(&'a Org, &'static Job)>,
 }
 
-/// Jobs of an organisation that are due: one run, one transaction.
+/// Jobs of an organisation that are due: one transaction.
 #[derive(Debug)]
 pub struct Task<'a> {
     pub org: &'a Org,
@@ -35,6 +35,16 @@ pub struct Task<'a> {
     pub since: DateTime<Utc>,
     /// Whether all of them have been tried for that time before.
     pub again: bool,
+}
+
+impl<'a> Agenda<'a> {
+    /// What to run now: the first task that is due, and others for the same jobs, as many organisations as may be under way at
+    /// a time. One run can do them all, and what one of them comes to is its own, as in any night.
+    pub fn run(&self, at_once: u16) -> Vec<&Task<'a>> {
+        let names = |task: &Task<'_>| task.jobs.iter().map(|job| job.name).collect::<Vec<_>>();
+        let alike = self.due.iter().filter(|task| self.due.first().is_some_and(|first| names(first) == names(task)));
+        alike.take(usize::from(at_once).max(1)).collect()
+    }
 }
 
 /// How a job stands with an organisation.

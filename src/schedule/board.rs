@@ -28,7 +28,7 @@ pub struct Board(Mutex<State>);
 struct State {
     /// When the loop last went round.
     beat: Option<DateTime<Utc>>,
-    /// The organisation whose run is under way.
+    /// The organisations whose run is under way.
     under_way: Option<String>,
     /// When the database was last looked at, and why that failed if it did.
     looked: Option<(DateTime<Utc>, Option<String>)>,
@@ -50,8 +50,8 @@ impl Board {
     }
 
     /// A run begins, or none is under way any more.
-    pub fn under_way(&self, org: Option<&str>) {
-        self.state().under_way = org.map(str::to_owned);
+    pub fn under_way(&self, orgs: Option<&str>) {
+        self.state().under_way = orgs.map(str::to_owned);
     }
 
     /// The database was looked at.
@@ -82,7 +82,7 @@ impl Board {
     pub fn health(&self, now: DateTime<Utc>) -> Result<String, String> {
         let state = self.state();
         match (&state.under_way, state.beat) {
-            (Some(org), _) => Ok(format!("the run of {org} is under way")),
+            (Some(orgs), _) => Ok(format!("the run of {orgs} is under way")),
             (None, Some(beat)) if now - beat <= SILENCE => Ok("alive".to_owned()),
             (None, beat) => {
                 Err(format!("the loop is silent since {}", beat.map_or_else(String::new, |at| at.to_rfc3339())))

@@ -157,7 +157,8 @@ fn systemd(entries: &[Entry<'_>], place: &Place) -> Result<Vec<File>> {
                  [Service]\nType=oneshot\nWorkingDirectory={}\n\
                  # Secrets that marts.toml takes from the environment, one NAME=value a line.\n\
                  EnvironmentFile=-/etc/marts/environment\n\
-                 ExecStart={program} --config {config} --quiet {arguments}\n",
+                 ExecStart={program} --config {config} --quiet {arguments}\n\
+                 # Dashboards and a database that share the machine go first.\nNice=10\n",
                 folder.replace('%', "%%")
             ),
         });

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::agenda::{Agenda, Task, agenda};
+use super::agenda::{Task, agenda};
 use super::board::Board;
 use crate::alerts;
 use crate::clock::Clock;
@@ -45,7 +45,7 @@ const FORGET_AFTER: TimeDelta = TimeDelta::days(40);
 pub enum Stop {
     #[default]
     No,
-    /// When the organisation under way has finished, or the grace is over.
+    /// When the organisations under way have finished, or the grace is over.
     Soon,
     /// Without waiting.
     Now,
@@ -56,10 +56,10 @@ pub enum Stop {
 pub enum Ended {
     /// Nothing was under way.
     Idle,
-    /// This organisation's run was under way and has finished.
-    Finished { org: String },
-    /// This organisation's run was given up before it published.
-    Abandoned { org: String, run: String },
+    /// The run of these organisations was under way and has finished.
+    Finished { orgs: String },
+    /// The run of these organisations was given up before it published.
+    Abandoned { orgs: String, run: String },
 }
 
 /// What a scheduler works with.
@@ -148,7 +148,7 @@ impl Resident<'_> {
         looked.and_then(|looked| closed.map(|()| looked))
     }
 
-    /// Runs one task after another until none is due, deciding anew after each.
+    /// Runs one task after another until none is due, several at a time where they are alike, deciding anew after each run.
     async fn work_off(
         &self,
         database: &Database,
@@ -167,27 +167,29 @@ impl Resident<'_> {
         loop {
             let attempts = self.attempts(database, memory).await?;
             let now = self.clock.now();
-            let Agenda { due, next, first } = agenda(self.config, &attempts, now)?;
+            let agenda = agenda(self.config, &attempts, now)?;
             self.board.attempts(&attempts);
-            let Some(task) = due.first() else {
+            let tasks = agenda.run(self.config.limits.organizations_at_once);
+            if tasks.is_empty() {
                 self.attend(database, memory, false).await;
-                if let (Some(next), Some((org, job))) = (next, first) {
+                if let (Some(next), Some((org, job))) = (agenda.next, agenda.first) {
                     let at = next.with_timezone(&org.timezone).format("%Y-%m-%d %H:%M %Z");
                     self.say_once(memory, format!("next: {} of {} at {at}", job.name, org.slug));
                 }
                 let is_embedded = self.config.postgres.url.is_none();
                 let soon = now + if is_embedded { LOOK_EMBEDDED_EVERY } else { LOOK_EVERY };
-                return Ok(Looked::Until(next.map_or(soon, |next| next.min(soon))));
-            };
-            self.board.under_way(Some(&task.org.slug));
-            let ended = self.work(database, task, stop, memory).await?;
+                return Ok(Looked::Until(agenda.next.map_or(soon, |next| next.min(soon))));
+            }
+            let orgs = names(&tasks);
+            self.board.under_way(Some(&orgs));
+            let ended = self.work(database, &tasks, stop, memory).await?;
             self.board.under_way(None);
             if let Some(ended) = ended {
                 return Ok(Looked::Stopped(ended));
             }
             self.attend(database, memory, true).await;
             if *stop.borrow() != Stop::No {
-                return Ok(Looked::Stopped(Ended::Finished { org: task.org.slug.clone() }));
+                return Ok(Looked::Stopped(Ended::Finished { orgs }));
             }
         }
     }
@@ -206,16 +208,17 @@ impl Resident<'_> {
         Ok(attempts)
     }
 
-    /// Runs one task; tells how it ended when it was told to stop meanwhile and did not wait.
+    /// Runs tasks that are alike in one run; tells how it ended when it was told to stop meanwhile and did not wait.
     async fn work(
         &self,
         database: &Database,
-        task: &Task<'_>,
+        tasks: &[&Task<'_>],
         stop: &mut watch::Receiver<Stop>,
         memory: &mut Memory,
     ) -> Result<Option<Ended>> {
-        let org = task.org;
-        self.announce(task);
+        for task in tasks {
+            self.announce(task);
+        }
         let began = self.clock.now();
         let run = Mutex::new(None);
         let tell = |event: &Event<'_>| {
@@ -226,14 +229,17 @@ impl Resident<'_> {
             }
             (self.tell)(event);
         };
-        let request = Request { jobs: task.jobs.clone(), orgs: vec![org.slug.clone()], ..Request::default() };
+        let jobs = tasks.first().map(|task| task.jobs.clone()).unwrap_or_default();
+        let orgs = tasks.iter().map(|task| task.org.slug.clone()).collect();
+        let request = Request { jobs, orgs, ..Request::default() };
         let mut work = Box::pin(run::run(self.config, database, self.clock, &request, &tell));
         let done = tokio::select! {
             biased;
             done = &mut work => Some(done),
             () = told(stop, Stop::Soon) => {
                 let grace = self.config.schedule.grace_secs;
-                (self.say)(&format!("stopping when the run of {} has finished, in {grace} s at most", org.slug));
+                let orgs = names(tasks);
+                (self.say)(&format!("stopping when the run of {orgs} has finished, in {grace} s at most"));
                 tokio::select! {
                     biased;
                     done = &mut work => Some(done),
@@ -253,13 +259,16 @@ impl Resident<'_> {
                 Ok(None)
             }
             Some(Err(error)) => {
-                let error = error.context(format!("the run of {} failed as a whole", org.slug));
-                tracing::error!(org = org.slug, "{error:#}");
+                let orgs = names(tasks);
+                let error = error.context(format!("the run of {orgs} failed as a whole"));
+                tracing::error!(orgs, "{error:#}");
                 let run = id.unwrap_or_else(|| RunId::new(began).to_string());
-                memory.attempts.extend(task.jobs.iter().map(|job| failed(&run, org, job, began, &error)));
+                for Task { org, jobs, .. } in tasks {
+                    memory.attempts.extend(jobs.iter().map(|job| failed(&run, org, job, began, &error)));
+                }
                 Ok(None)
             }
-            None => self.abandon(database, org, id).await.map(Some),
+            None => self.abandon(database, tasks, id).await.map(Some),
         }
     }
 
@@ -278,22 +287,29 @@ impl Resident<'_> {
         }
     }
 
-    /// Writes down that a run was given up. Only the ledger can say whether it had published by then.
-    async fn abandon(&self, database: &Database, org: &Org, run: Option<String>) -> Result<Ended> {
+    /// Writes down that a run was given up. Only the ledger can say what it had published by then.
+    async fn abandon(&self, database: &Database, tasks: &[&Task<'_>], run: Option<String>) -> Result<Ended> {
         let Some(run) = run else { return Ok(Ended::Idle) };
         let id = RunId::from(run.clone());
         let written = async {
             let mut connection = database.connection().await?;
-            let org_id = ledger::org_id(&mut connection, &org.slug).await?;
-            ledger::abandon(&mut connection, org_id, &id, "the scheduler was stopped before the run had ended").await
+            let mut abandoned = Vec::new();
+            for task in tasks {
+                let org_id = ledger::org_id(&mut connection, &task.org.slug).await?;
+                let why = "the scheduler was stopped before the run had ended";
+                if ledger::abandon(&mut connection, org_id, &id, why).await? > 0 {
+                    abandoned.push(*task);
+                }
+            }
+            Ok(abandoned)
         };
         let written = tokio::time::timeout(LEDGER_PATIENCE, written).await;
         match written.unwrap_or_else(|_| Err(anyhow!("no answer within {LEDGER_PATIENCE:?}"))) {
-            Ok(0) => Ok(Ended::Finished { org: org.slug.clone() }),
-            Ok(_) => Ok(Ended::Abandoned { org: org.slug.clone(), run }),
+            Ok(abandoned) if abandoned.is_empty() => Ok(Ended::Finished { orgs: names(tasks) }),
+            Ok(abandoned) => Ok(Ended::Abandoned { orgs: names(&abandoned), run }),
             Err(error) => {
                 tracing::warn!("the run ledger could not be written, the next run will do it: {error:#}");
-                Ok(Ended::Abandoned { org: org.slug.clone(), run })
+                Ok(Ended::Abandoned { orgs: names(tasks), run })
             }
         }
     }
@@ -311,6 +327,11 @@ impl Resident<'_> {
             memory.said = what;
         }
     }
+}
+
+/// `bennett, vital`
+fn names(tasks: &[&Task<'_>]) -> String {
+    tasks.iter().map(|task| task.org.slug.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Waits until told to stop so urgently.

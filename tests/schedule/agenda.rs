@@ -249,3 +249,24 @@ fn every_job_has_a_time() {
         assert!(marts::schedule::Cron::daily(job.schedule).is_ok(), "{}", job.name);
     }
 }
+
+#[test]
+fn organisations_with_the_same_jobs_due_are_run_together_as_many_as_the_limit_lets() {
+    let org = |slug: &str, more: &str| {
+        let (head, connectors) = ORG.split_once("[org.softbase]").unwrap();
+        format!("{}\n{more}\n[org.softbase]{connectors}", head.replace("acme", slug).replace("Acme", slug))
+    };
+    let later = "[org.schedule]\netl_hubspot_deals = \"0 23 * * *\"";
+    let orgs = [org("one", ""), org("two", later), org("three", ""), org("four", "")].concat();
+    let config = Config::parse(&format!("[schedule]\ncatch_up_hours = 14\n{orgs}"), Path::new("/")).unwrap();
+    // Nobody was there in the night; deals of two are not caught up with any more.
+    let attempts = [];
+    let agenda = agenda(&config, &attempts, utc("2026-01-21 20:00")).unwrap();
+    let run = |at_once| agenda.run(at_once).iter().map(|task| task.org.slug.clone()).collect::<Vec<_>>();
+    assert_eq!(agenda.due.len(), 4);
+    let alike = agenda.due.iter().filter(|task| task.jobs.len() == agenda.due[0].jobs.len()).count();
+    assert_eq!(alike, 3, "{:?}", agenda.due);
+    assert_eq!(run(4), ["one", "three", "four"]);
+    assert_eq!(run(2), ["one", "three"]);
+    assert_eq!(run(0), ["one"]);
+}
