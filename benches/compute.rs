@@ -2,9 +2,10 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use marts::audit;
-use marts::compute::Compute;
+use marts::compute::{Compute, Inputs};
 
-use crate::ground::{Ground, Scene, Task};
+use crate::ground::{Ground, Scene, Task, size, sizes};
+use crate::grown::grown;
 
 /// Every mart of the night, and sales at each size.
 fn tasks(ground: &Ground) -> impl Iterator<Item = (&Scene, &Task)> {
@@ -12,7 +13,7 @@ fn tasks(ground: &Ground) -> impl Iterator<Item = (&Scene, &Task)> {
     scenes.flat_map(|scene| scene.tasks.iter().map(move |task| (scene, task)))
 }
 
-/// Opening DuckDB over the pulls and running the mart's SQL.
+/// Opening DuckDB over the pulls and running the mart's SQL: every mart of the night, and each of them at each size.
 pub fn compute(criterion: &mut Criterion, ground: &Ground) {
     let mut group = criterion.benchmark_group("compute");
     group.sample_size(10);
@@ -25,6 +26,20 @@ pub fn compute(criterion: &mut Criterion, ground: &Ground) {
                 compute.compute().expect("it computes")
             });
         });
+    }
+    let scene = &ground.night;
+    for task in scene.tasks.iter().filter(|task| task.plan.job.name != "etl_sales_daily") {
+        for rows in sizes() {
+            let grown = grown(scene, task, rows);
+            let (elements, bytes) = size(grown.pulls.all());
+            group.throughput(Throughput::ElementsAndBytes { elements, bytes });
+            group.bench_function(BenchmarkId::new(task.plan.job.mart, elements), |bencher| {
+                bencher.iter(|| {
+                    let inputs = Inputs { pulls: &grown.pulls, ..scene.inputs(task) };
+                    Compute::open(&inputs).expect("it opens").compute().expect("it computes")
+                });
+            });
+        }
     }
     group.finish();
 }

@@ -3,6 +3,7 @@
 mod compute;
 mod events;
 mod ground;
+mod grown;
 mod growth;
 mod land;
 mod many;
