@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use marts::extract::http::install_crypto;
+use marts::sandbox::http::{Fault, FaultPlan, Reply};
 use marts::staging::Landed;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -393,4 +394,35 @@ fn changed_answers_of_events_are_refused_or_read_as_they_stand() {
         }
     });
     assert!(read > 0, "some changes leave events");
+}
+
+#[test]
+fn changed_lists_of_tables_are_refused_or_read_as_they_stand() {
+    let runtime = runtime();
+    let bench = runtime.block_on(ga4::bench::Bench::new());
+    let pages = Pages::new(bench.folder.path(), &bench.config.staging.path);
+    let wanted = "events_20260120";
+    let table = |id: &str| {
+        let reference = json!({ "projectId": "p", "datasetId": "d", "tableId": id });
+        json!({ "kind": "bigquery#table", "id": format!("p:d.{id}"), "tableReference": reference, "type": "TABLE" })
+    };
+    let list = json!({
+        "kind": "bigquery#tableList",
+        "tables": [table("events_20260119"), table(wanted), table("events_intraday_20260121")],
+        "totalItems": 3,
+    });
+    let mut absent = 0;
+    trials("BigQuery's lists of tables", 1, |die| {
+        let body = change::page(&list, die);
+        let reply = Fault::reply(Reply::json(200, body.clone()));
+        bench.server.set_faults(FaultPlan::new().on("GET */tables", .., reply));
+        let Some(landed) = pages.landed(runtime.block_on(bench.pull(&[ga4::bench::DAY]))) else { return };
+        let is_absent = landed[0].is_absent();
+        let Some(page) = pages.done(&body) else { return };
+        let tables = page["tables"].as_array().cloned().unwrap_or_default();
+        assert_eq!(!is_absent, tables.iter().any(|table| table["tableReference"]["tableId"] == wanted), "{page}");
+        assert!(!tables.is_empty() || page["totalItems"].as_i64().unwrap_or(0) == 0, "{page}");
+        absent += u32::from(is_absent);
+    });
+    assert!(absent > 0, "some changes take the day off the list");
 }

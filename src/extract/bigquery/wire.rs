@@ -63,6 +63,7 @@ impl<'a> Wire<'a> {
     pub(super) async fn days(&self) -> Result<BTreeSet<NaiveDate>> {
         let mut days = BTreeSet::new();
         let mut tokens = Tokens::default();
+        let mut listed = 0;
         loop {
             let mut url = self.url(&["datasets", &self.settings.dataset, "tables"])?;
             url.query_pairs_mut().append_pair("maxResults", PAGE_TABLES);
@@ -75,8 +76,11 @@ impl<'a> Wire<'a> {
             // An answer to another question would read as a list without tables, and every day as absent.
             ensure!(list.kind.as_deref() == Some("bigquery#tableList"), "the answer is no list of tables");
             let tables = list.tables.unwrap_or_default();
+            listed += tables.len();
             days.extend(tables.iter().filter_map(|table| query::day(&table.table_reference.table_id)));
             if !tokens.advance(list.next_page_token)? {
+                let counted = list.total_items.unwrap_or(0);
+                ensure!(listed > 0 || counted == 0, "the list of tables is empty, and says that there are {counted}");
                 return Ok(days);
             }
         }
