@@ -37,16 +37,16 @@ pub struct Grown {
     _folder: TempDir,
 }
 
-/// Each record as often as it takes, every time under another number.
-pub fn grown(scene: &Scene, task: &Task, rows: u64) -> Grown {
+/// Each record as often as it takes, every time under another number; none where the night has about so many itself.
+pub fn grown(scene: &Scene, task: &Task, rows: u64) -> Option<Grown> {
     let folder = scene.folder();
     let staging = Staging::new(folder.path());
     let org = &scene.inputs(task).org.slug;
     let is_record = |landed: &Landed| RECORDS.contains(&landed.manifest().dataset.as_str());
     let records: u64 = task.pulls.all().filter(|landed| is_record(landed)).map(|landed| landed.manifest().rows).sum();
     let copies = rows / records.max(1);
-    let land = |landed: &Landed| land(landed, org, &staging, if is_record(landed) { copies.max(1) } else { 1 });
-    Grown { pulls: task.pulls.all().map(land).collect(), _folder: folder }
+    let land = |landed: &Landed| land(landed, org, &staging, if is_record(landed) { copies } else { 1 });
+    (copies > 1).then(|| Grown { pulls: task.pulls.all().map(land).collect(), _folder: folder })
 }
 
 fn land(from: &Landed, org: &str, staging: &Staging, copies: u64) -> Landed {
