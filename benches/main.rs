@@ -10,6 +10,7 @@ mod many;
 mod measure;
 mod night;
 mod publish;
+mod query;
 mod table;
 
 use std::time::SystemTime;
@@ -34,6 +35,7 @@ fn main() {
     publish::copy(&mut criterion);
     publish::publish(&mut criterion, &ground);
     night::night(&mut criterion, &ground);
+    query::query(&mut criterion, &ground);
     criterion.final_summary();
     if growth::is_asked_for() {
         growth::growth(&ground);

@@ -177,7 +177,7 @@ impl Changes {
     }
 }
 
-/// The lines of the ledger. A row has a source from its first day on, so one whose source was null was not there: a cell
+/// The lines of the ledger, as they were published mart by mart, and by the keys of the rows within one. A row has a source from its first day on, so one whose source was null was not there: a cell
 /// that was null may be that of a row which was.
 async fn lines(connection: &mut PgConnection, runs: &[String], ask: &Ask) -> Result<Vec<Line>> {
     let mut transaction = as_admin(connection).await?;
@@ -187,7 +187,7 @@ async fn lines(connection: &mut PgConnection, runs: &[String], ask: &Ask) -> Res
                  over (partition by run_id, org_id, mart, key) as is_new_row
          from etl_changes join organizations on organizations.id = org_id
          where run_id = any($1) and (cardinality($2::text[]) = 0 or slug = any($2)) and ($3::text is null or mart = $3)
-         order by etl_changes.id",
+         order by min(etl_changes.id) over (partition by run_id, org_id, mart), etl_changes.key, column_name",
     )
     .bind(runs)
     .bind(&ask.orgs)

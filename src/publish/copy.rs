@@ -8,10 +8,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use arrow::array::{Array, AsArray, BooleanArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, DecimalType, Int32Type, Int64Type,
-    TimestampMicrosecondType,
+    ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use sqlx::postgres::PgConnection;
 
 use super::columns::Column;
@@ -20,6 +18,9 @@ use crate::postgres::OneLine;
 
 /// What the rows are preceded by: the signature, no flags, no extension.
 const BEFORE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// Bytes of a message. The server reads a whole message before the rows in it; a small one stays in its processor's cache.
+const MESSAGE_BYTES: usize = 1 << 15;
+
 /// What they are followed by.
 const AFTER: &[u8] = &(-1_i16).to_be_bytes();
 
@@ -43,8 +44,13 @@ pub async fn copy_rows(
     let mut copy = connection.copy_in_raw(&statement).await.one_line().context("starting the copy")?;
     let sent = async {
         copy.send(BEFORE).await.one_line()?;
+        let mut bytes = Vec::new();
         for batch in batches {
-            copy.send(encode(batch, columns)?).await.one_line()?;
+            bytes.clear();
+            encode(batch, columns, &mut bytes)?;
+            for part in bytes.chunks(MESSAGE_BYTES) {
+                copy.send(part).await.one_line()?;
+            }
         }
         copy.send(AFTER).await.one_line()
     };
@@ -58,11 +64,11 @@ pub async fn copy_rows(
     Ok(copied)
 }
 
-/// The rows of a batch, its columns in the order of `columns`.
+/// Appends the rows of a batch, its columns in the order of `columns`.
 ///
 /// # Errors
 /// A column that the batch lacks, and a value that there is no way to copy.
-pub fn encode(batch: &RecordBatch, columns: &[Column]) -> Result<Vec<u8>> {
+pub fn encode(batch: &RecordBatch, columns: &[Column], bytes: &mut Vec<u8>) -> Result<()> {
     let mut arrays = Vec::with_capacity(columns.len());
     for column in columns {
         let name = column.name.as_str();
@@ -71,18 +77,18 @@ pub fn encode(batch: &RecordBatch, columns: &[Column]) -> Result<Vec<u8>> {
         arrays.push((name, array.as_ref(), cells));
     }
     let fields = i16::try_from(columns.len()).context("more columns than COPY can have")?.to_be_bytes();
-    let mut bytes = Vec::with_capacity(batch.num_rows() * (2 + columns.len() * 14));
+    bytes.reserve(batch.num_rows() * (2 + columns.len() * 14));
     for row in 0..batch.num_rows() {
         bytes.extend_from_slice(&fields);
         for (name, array, cells) in &arrays {
             if array.is_null(row) {
                 bytes.extend_from_slice(&(-1_i32).to_be_bytes());
             } else {
-                cells.value(&mut bytes, row).with_context(|| format!("column {name}"))?;
+                cells.value(bytes, row).with_context(|| format!("column {name}"))?;
             }
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// A column by its type, which is looked at once and not for each row.
@@ -218,16 +224,12 @@ fn place(message: &str, batches: &[RecordBatch], key: &[&str]) -> Option<String>
         }
         is_within
     })?;
-    let shown = |column: &str| {
-        let array = batch.column_by_name(column)?;
-        if let (DataType::Decimal128(_, scale), false) = (array.data_type(), array.is_null(row)) {
-            // With all of its digits, also those beyond the precision.
-            return Some(Decimal128Type::format_decimal(array.as_primitive::<Decimal128Type>().value(row), 38, *scale));
-        }
-        Some(ArrayFormatter::try_new(array, &FormatOptions::default()).ok()?.value(row).to_string())
-    };
-    let key: Option<Vec<String>> = key.iter().map(|name| Some(format!("{name} {}", shown(name)?))).collect();
-    Some(format!("column {column} is {:?} in the row of {}", shown(column)?, key?.join(", ")))
+    let shown = |column: &str| super::columns::shown(batch, row, column);
+    Some(format!(
+        "column {column} is {:?} in the row of {}",
+        shown(column)?,
+        super::columns::shown_key(batch, row, key)?
+    ))
 }
 
 #[cfg(test)]
@@ -243,7 +245,9 @@ mod tests {
         let columns = columns
             .iter()
             .map(|(name, type_name, _)| Column { name: (*name).to_owned(), type_name: (*type_name).to_owned() });
-        encode(&batch, &columns.collect::<Vec<_>>())
+        let mut bytes = Vec::new();
+        encode(&batch, &columns.collect::<Vec<_>>(), &mut bytes)?;
+        Ok(bytes)
     }
 
     #[test]

@@ -12,9 +12,8 @@ pub(super) struct Statements {
     pub(super) stage: String,
     /// Counts the temporary table, so that the server knows how to join it.
     pub(super) analyze: String,
-    /// Returns a key that comes twice.
-    pub(super) duplicates: String,
-    /// $1 run, $2 organisation, $3 source system.
+    /// Of every cell that differs. $1 run, $2 organisation, $3 source system. Returns the counts of cells, and of rows whose
+    /// source was not known before, as that of no new row was.
     pub(super) changes: String,
     /// Of rows that are published and differ. $1 organisation, $2 source system.
     pub(super) update: String,
@@ -32,25 +31,22 @@ impl Statements {
         let cells: Vec<&str> = names.iter().filter(|name| !keys.contains(name)).map(String::as_str).collect();
 
         let columns = names.join(", ");
-        let key_object: Vec<String> = key.iter().map(|name| format!("{}, n.{}", literal(name), quoted(name))).collect();
-        let key_object = key_object.join(", ");
         // That o is the published row of the new row n.
         let same_key = |org: &str| {
             let keys: String = keys.iter().map(|key| format!(" and o.{key} = n.{key}")).collect();
             format!("o.org_id = {org}{keys}")
         };
-        // (column, old, new) of every cell that differs. The comparison is the column's own: null differs from 0, and JSON
-        // is compared by what it says, not by how it is written. A SELECT for each cell and no list of values, because of
-        // that all texts would be made before most of them are left out.
-        let moved = |name: &str, old: &str, new: &str| {
-            format!("select {name}, {old}::text, {new}::text where {old} is distinct from {new}")
+        // The cells that may differ, the new value of each beside it.
+        let new_cells = cells.iter().map(|cell| ((*cell).to_owned(), format!("n.{cell}")));
+        let source_system = ("source_system".to_owned(), "$3::text".to_owned());
+        let pairs: Vec<(String, String)> = new_cells.chain([source_system]).collect();
+        let of_each = |between: &str, of: &dyn Fn(usize, &str, &str) -> String| {
+            let parts = pairs.iter().zip(1..).map(|((cell, new), at)| of(at, cell, new));
+            parts.collect::<Vec<_>>().join(between)
         };
-        let mut moved_cells: Vec<String> = cells
-            .iter()
-            .map(|cell| moved(&literal(&unquoted(cell)), &format!("o.{cell}"), &format!("n.{cell}")))
-            .collect();
-        moved_cells.push(moved("'source_system'", "o.source_system", "$3::text"));
-        let moved_cells = moved_cells.join(" union all ");
+        let key_columns: Vec<String> = keys.iter().zip(1..).map(|(key, at)| format!("n.{key} as k{at}")).collect();
+        let key_object: Vec<String> =
+            key.iter().zip(1..).map(|(name, at)| format!("{}, k{at}", literal(name))).collect();
 
         // The row of the table, o, gets the cells of another.
         let assigned = |from: &str, source_system: &str| {
@@ -66,19 +62,26 @@ impl Statements {
             lock: format!("lock table {table} in row exclusive mode"),
             stage: format!("create temporary table {staged} on commit drop as select {columns} from {table} limit 0"),
             analyze: format!("analyze {staged}"),
-            duplicates: format!(
-                "select jsonb_build_object({key_object})::text from {staged} n \
-                 group by {} having count(*) > 1 limit 1",
-                keys.join(", ")
-            ),
+            // Each row gets the places of its cells that differ, and of only those are texts made. The comparison is the column's
+            // own: null differs from 0, and JSON is compared by what it says, not by how it is written.
             changes: format!(
-                "insert into etl_changes (run_id, org_id, mart, key, column_name, old_value, new_value) \
-                 select $1, $2, {}, jsonb_build_object({key_object}), cell.name, cell.old, cell.new \
-                 from {staged} n left join {table} o on {} \
-                 cross join lateral ({moved_cells}) as cell (name, old, new) order by {}, cell.name",
-                literal(mart),
-                same_key("$2"),
-                keys.iter().map(|key| format!("n.{key}")).collect::<Vec<_>>().join(", ")
+                "with lines as (\
+                 insert into etl_changes (run_id, org_id, mart, key, column_name, old_value, new_value) \
+                 select $1, $2, {mart}, jsonb_build_object({key}), (array[{names}])[at], case at {old} end, case at {new} end \
+                 from (select {key_columns}, {both}, unnest(array_remove(array[{moved}], null)) as at \
+                 from {staged} n left join {table} o on {same_key}) as moved \
+                 returning column_name = 'source_system' and old_value is null as is_new_row) \
+                 select count(*), count(*) filter (where is_new_row) from lines",
+                mart = literal(mart),
+                key = key_object.join(", "),
+                names = of_each(", ", &|_, cell, _| literal(&unquoted(cell))),
+                old = of_each(" ", &|at, _, _| format!("when {at} then o{at}::text")),
+                new = of_each(" ", &|at, _, _| format!("when {at} then n{at}::text")),
+                key_columns = key_columns.join(", "),
+                both = of_each(", ", &|at, cell, new| format!("o.{cell} as o{at}, {new} as n{at}")),
+                moved =
+                    of_each(", ", &|at, cell, new| format!("case when o.{cell} is distinct from {new} then {at} end")),
+                same_key = same_key("$2"),
             ),
             // Only rows that differ are touched. An upsert of them all would find each of them on its own, where this joins,
             // and use up the sequence for nothing.

@@ -145,9 +145,9 @@ async fn intraday_and_daily_tables_of_a_day_are_not_counted_twice() {
 async fn an_app_that_fails_leaves_its_mart_and_fails_alone() {
     use marts::sandbox::http::{Fault, FaultPlan, Reply};
     let stage = Stage::start().await;
-    stage.amend("[limits]\ntries = 2\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\nhttp_timeout_secs = 2\n");
     stage.night(&[], 0);
     let before = stage.rows("select * from mart_app_analytics order by id");
+    stage.amend("[limits]\ntries = 2\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\nhttp_timeout_secs = 2\n");
     for fault in [Fault::reply(Reply::json(500, "{}")), Fault::CutBody(9), Fault::empty(), Fault::Stall] {
         stage.world.bigquery.set_faults(FaultPlan::new().on("POST */queries", 3.., fault));
         let (table, _) = stage.night(&[JOB], 1);

@@ -1,10 +1,12 @@
 //! What a collector of traces is sent of a night, and that no night depends on it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use flate2::read::GzDecoder;
 use marts::clock::Clock;
 use marts::sandbox::http::{self, Fault, FaultPlan, HttpServer, Reply};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -44,7 +46,13 @@ fn received(collector: &HttpServer) -> (Vec<BTreeMap<String, String>>, Vec<Span>
         assert_eq!((logged.request.method.as_str(), logged.request.path.as_str()), ("POST", "/v1/traces"));
         assert_eq!(logged.request.headers["content-type"], "application/x-protobuf");
         assert_eq!(logged.request.headers["x-collector-key"], "a key with blanks");
-        for resource in ExportTraceServiceRequest::decode(logged.request.body).unwrap().resource_spans {
+        let mut body = logged.request.body.to_vec();
+        if let Some(encoding) = logged.request.headers.get("content-encoding") {
+            assert_eq!(encoding, "gzip");
+            body.clear();
+            GzDecoder::new(&logged.request.body[..]).read_to_end(&mut body).unwrap();
+        }
+        for resource in ExportTraceServiceRequest::decode(&body[..]).unwrap().resource_spans {
             services.push(texts(&resource.resource.unwrap().attributes));
             spans.extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans));
         }
@@ -126,6 +134,7 @@ async fn a_night_that_fails_is_traced_too_and_none_depends_on_the_collector() {
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("{url}/v1/traces")),
         ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-collector-key=a key with blanks".to_owned()),
         ("OTEL_SERVICE_NAME", "marts-of-others".to_owned()),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip".to_owned()),
     ];
     let asked: Vec<_> = asked.iter().map(|(name, value)| (*name, value.as_str())).collect();
     stage.world.hubspot.set_faults(FaultPlan::new().on(
@@ -136,6 +145,7 @@ async fn a_night_that_fails_is_traced_too_and_none_depends_on_the_collector() {
     ended(&run, traced(&stage, &run, &asked), 1);
     let (services, spans) = received(&collector);
     assert_eq!(services[0]["service.name"], "marts-of-others");
+    assert!(collector.log().iter().all(|logged| logged.request.headers["content-encoding"] == "gzip"));
     let mart = spans.iter().find(|span| span.name == "mart").unwrap();
     let status = mart.status.clone().unwrap();
     assert_eq!(status.code(), StatusCode::Error);
