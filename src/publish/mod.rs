@@ -129,12 +129,12 @@ async fn publish_with(
     );
     postgres::verify(&mut transaction, "etl_runs", Kind::Mart).await?;
     postgres::verify(&mut transaction, "etl_changes", Kind::Ledger).await?;
-    // Joining and sorting a mart in the server's memory, where there is usually 4 MB for it; compiling the statements takes
-    // longer than it saves.
+    // Joining a mart in the server's memory, where there is usually 4 MB for it; compiling the statements takes longer than it
+    // saves; and days as ISO 8601 writes them, whatever the server is set to.
     execute(
         &mut transaction,
         "select set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)::text, true),
-             set_config('jit', 'off', true)",
+             set_config('jit', 'off', true), set_config('datestyle', 'ISO', true)",
     )
     .await?;
     // Numbers of the change ledger are handed out many at a time. Those that this session has left are older than what others

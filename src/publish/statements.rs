@@ -30,7 +30,7 @@ impl Statements {
         let keys: Vec<String> = key.iter().map(|name| quoted(name)).collect();
         let cells: Vec<&str> = names.iter().filter(|name| !keys.contains(name)).map(String::as_str).collect();
 
-        let columns = names.join(", ");
+        let all = names.join(", ");
         // That o is the published row of the new row n.
         let same_key = |org: &str| {
             let keys: String = keys.iter().map(|key| format!(" and o.{key} = n.{key}")).collect();
@@ -45,8 +45,19 @@ impl Statements {
             parts.collect::<Vec<_>>().join(between)
         };
         let key_columns: Vec<String> = keys.iter().zip(1..).map(|(key, at)| format!("n.{key} as k{at}")).collect();
-        let key_object: Vec<String> =
-            key.iter().zip(1..).map(|(name, at)| format!("{}, k{at}", literal(name))).collect();
+        // As text where that is no other than JSON's: jsonb_build_object looks the types up for each row, an eighth of the
+        // ledger's time. Days are in ISO 8601, which the loader's transaction asks for.
+        let key_members = key.iter().zip(1..).map(|(name, at)| {
+            let type_name = columns.iter().find(|column| column.name == *name).map_or("", |column| &column.type_name);
+            let value = match type_name {
+                "integer" | "bigint" => format!("k{at}::text"),
+                "date" => format!("'\"' || k{at}::text || '\"'"),
+                _ => format!("to_json(k{at})::text"),
+            };
+            format!("{} || {value}", literal(&format!("{}: ", serde_json::Value::from(*name))))
+        });
+        let key_members: Vec<String> = key_members.collect();
+        let key_object = format!("('{{' || {} || '}}')::jsonb", key_members.join(" || ', ' || "));
 
         // The row of the table, o, gets the cells of another.
         let assigned = |from: &str, source_system: &str| {
@@ -60,20 +71,19 @@ impl Statements {
 
         Statements {
             lock: format!("lock table {table} in row exclusive mode"),
-            stage: format!("create temporary table {staged} on commit drop as select {columns} from {table} limit 0"),
+            stage: format!("create temporary table {staged} on commit drop as select {all} from {table} limit 0"),
             analyze: format!("analyze {staged}"),
             // Each row gets the places of its cells that differ, and of only those are texts made. The comparison is the column's
             // own: null differs from 0, and JSON is compared by what it says, not by how it is written.
             changes: format!(
                 "with lines as (\
                  insert into etl_changes (run_id, org_id, mart, key, column_name, old_value, new_value) \
-                 select $1, $2, {mart}, jsonb_build_object({key}), (array[{names}])[at], case at {old} end, case at {new} end \
+                 select $1, $2, {mart}, {key_object}, (array[{names}])[at], case at {old} end, case at {new} end \
                  from (select {key_columns}, {both}, unnest(array_remove(array[{moved}], null)) as at \
                  from {staged} n left join {table} o on {same_key}) as moved \
                  returning column_name = 'source_system' and old_value is null as is_new_row) \
                  select count(*), count(*) filter (where is_new_row) from lines",
                 mart = literal(mart),
-                key = key_object.join(", "),
                 names = of_each(", ", &|_, cell, _| literal(&unquoted(cell))),
                 old = of_each(" ", &|at, _, _| format!("when {at} then o{at}::text")),
                 new = of_each(" ", &|at, _, _| format!("when {at} then n{at}::text")),
@@ -94,7 +104,7 @@ impl Statements {
             // `on conflict` is for whoever writes at the same time without holding the lock.
             insert: format!(
                 "with written as (\
-                 insert into {table} as o (org_id, {columns}, source_system) \
+                 insert into {table} as o (org_id, {all}, source_system) \
                  select $1, {}, $2 from {staged} n where not exists (select from {table} o where {}) \
                  on conflict (org_id, {}) do update set {} where {} \
                  returning (xmax = 0) as inserted) \
