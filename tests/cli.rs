@@ -5,7 +5,12 @@ use std::process::{Command, Output, Stdio};
 
 fn marts(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_marts"));
-    command.args(arguments).env_remove("RUST_BACKTRACE").env_remove("RUST_LOG").env_remove("MARTS_CONFIG");
+    command
+        .args(arguments)
+        .env_remove("RUST_BACKTRACE")
+        .env_remove("RUST_LOG")
+        .env_remove("MARTS_CONFIG")
+        .env_remove("MARTS_DATA");
     command
 }
 

@@ -111,6 +111,24 @@ fn the_example_shows_every_key() {
 }
 
 #[test]
+fn what_is_kept_may_lie_elsewhere_and_what_is_read_lies_beside_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("marts.toml");
+    let load = |more: &str| {
+        std::fs::write(&path, format!("{more}{ORG}{QUICKBOOKS}")).unwrap();
+        Config::load_for(&path, Path::new("/data")).unwrap()
+    };
+    let config = load("");
+    assert_eq!(config.staging.path, Path::new("/data/staging"));
+    assert_eq!(config.postgres.data_dir, Path::new("/data/.marts/postgres"));
+    let token = config.orgs[0].quickbooks.as_ref().unwrap().refresh_token.clone();
+    assert_eq!(token, Some(SecretRef::File(folder.path().join("secrets/refresh"))));
+    let config = load("[staging]\npath = \"/elsewhere\"\n\n[postgres]\ndata_dir = \"mine\"\n\n");
+    assert_eq!(config.staging.path, Path::new("/elsewhere"));
+    assert_eq!(config.postgres.data_dir, Path::new("/data/mine"));
+}
+
+#[test]
 fn what_is_left_out_has_its_default() {
     let config = parse(&format!("{ORG}{QUICKBOOKS}{SOFTBASE}")).unwrap();
     assert!(config.postgres.url.is_none() && config.security.token_key.is_none());

@@ -68,6 +68,9 @@ pub struct Global {
     /// The configuration
     #[arg(long, global = true, env = "MARTS_CONFIG", value_name = "PATH", default_value = "marts.toml")]
     pub config: PathBuf,
+    /// Where the landing zone and the embedded PostgreSQL lie, unless marts.toml gives absolute paths [default: its folder]
+    #[arg(long, global = true, env = "MARTS_DATA", value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
     /// Answer in JSON: one object a line while something happens, one document otherwise
     #[arg(long, global = true)]
     pub json: bool,
@@ -244,7 +247,12 @@ impl Context {
     /// # Errors
     /// A usage error when it is missing or wrong.
     pub fn config(&self) -> Result<Config, Failure> {
-        Config::load(&self.global.config).map_err(Failure::Usage)
+        let Global { config, data, .. } = &self.global;
+        let loaded = match data {
+            Some(data) => Config::load_for(config, data),
+            None => Config::load(config),
+        };
+        loaded.map_err(Failure::Usage)
     }
 
     /// The runtime, for the verbs that wait for something.

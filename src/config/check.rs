@@ -19,8 +19,8 @@ use crate::datasets::cases::CATEGORIES;
 
 pub(super) type Checked<T> = Result<T, Fault>;
 
-/// Checks a whole file; `path` is where it was.
-pub(super) fn config(file: wire::File, path: &Path) -> Checked<Config> {
+/// Checks a whole file; `path` is where it was, and `data` the folder of what it keeps.
+pub(super) fn config(file: wire::File, path: &Path, data: &Path) -> Checked<Config> {
     let base = path.parent().unwrap_or(Path::new(""));
     if file.org.is_empty() {
         return Err(Fault { span: None, message: "there is no [[org]], so there is nothing to fill".to_owned() });
@@ -35,9 +35,9 @@ pub(super) fn config(file: wire::File, path: &Path) -> Checked<Config> {
     Ok(Config {
         postgres: PostgresSettings {
             url: file.postgres.url.map(|url| secret(url, base)),
-            data_dir: base.join(file.postgres.data_dir.unwrap_or_else(|| ".marts/postgres".into())),
+            data_dir: data.join(file.postgres.data_dir.unwrap_or_else(|| ".marts/postgres".into())),
         },
-        staging: StagingSettings { path: base.join(file.staging.path.unwrap_or_else(|| "staging".into())) },
+        staging: StagingSettings { path: data.join(file.staging.path.unwrap_or_else(|| "staging".into())) },
         limits: limits(file.limits)?,
         security: Security { token_key: file.security.token_key.map(|key| secret(key, base)) },
         schedule: schedule::check(file.schedule)?,

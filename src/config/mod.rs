@@ -29,7 +29,8 @@ pub use audit::{Audit, Closed};
 pub use ledger::{AccountRange, FloorPlan, Ledger};
 pub use schedule::ScheduleSettings;
 
-/// Everything `marts.toml` says, checked. Relative paths are relative to the file's folder.
+/// Everything `marts.toml` says, checked. Relative paths are relative to the file's folder; those of what it keeps to another
+/// where one is named.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where the file was, for messages.

@@ -16,11 +16,20 @@ pub(super) struct Fault {
 }
 
 impl Config {
-    /// Reads the configuration at `path`.
+    /// Reads the configuration at `path`. What it keeps lies beside it, where it gives no absolute paths.
     ///
     /// # Errors
     /// One line that names the file, the line and the column, and what to write instead.
     pub fn load(path: &Path) -> Result<Config> {
+        Config::load_for(path, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// The same, where what it keeps (the landing zone and the embedded PostgreSQL) lies in the folder `data`: the file's own
+    /// may be read-only.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_for(path: &Path, data: &Path) -> Result<Config> {
         let text = match std::fs::read_to_string(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(anyhow!(
@@ -30,7 +39,7 @@ impl Config {
             }
             read => read.with_context(|| format!("cannot read the configuration {}", path.display()))?,
         };
-        read(&text, path)
+        read(&text, path, data)
     }
 
     /// Reads a configuration from its text, as if it were `base_dir/marts.toml`.
@@ -38,14 +47,14 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, base_dir: &Path) -> Result<Config> {
-        read(text, &base_dir.join("marts.toml"))
+        read(text, &base_dir.join("marts.toml"), base_dir)
     }
 }
 
-fn read(text: &str, path: &Path) -> Result<Config> {
+fn read(text: &str, path: &Path, data: &Path) -> Result<Config> {
     toml::from_str::<wire::File>(text)
         .map_err(|error| explain(text, &error))
-        .and_then(|file| check::config(file, path))
+        .and_then(|file| check::config(file, path, data))
         .map_err(|fault| anyhow!("{}", fault.line(text, path)))
 }
 

@@ -2,11 +2,8 @@
 
 use crate::postgres::OneLine;
 use anyhow::{Context, Result, bail, ensure};
-use arrow::array::{Array as _, AsArray as _};
-use arrow::datatypes::{DataType, Decimal128Type, DecimalType as _, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use arrow::row::{Row, RowConverter, Rows, SortField};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use sqlx::postgres::PgConnection;
 use sqlx::{FromRow, query_as};
 
@@ -102,44 +99,4 @@ fn fits(arrow: &DataType, postgres: &str) -> bool {
         DataType::Timestamp(TimeUnit::Microsecond, None) => postgres == "timestamp without time zone",
         _ => false,
     }
-}
-
-/// A key that more than one row has, as `sales_date 2026-01-20`.
-pub(super) fn repeated(batches: &[RecordBatch], key: &[&str]) -> Result<Option<String>> {
-    let Some(first) = batches.first() else { return Ok(None) };
-    let fields = key.iter().map(|name| Ok(SortField::new(first.schema().field_with_name(name)?.data_type().clone())));
-    let converter = RowConverter::new(fields.collect::<Result<_>>()?)?;
-    let mut keys = Vec::with_capacity(batches.len());
-    for batch in batches {
-        let columns = key.iter().map(|name| batch.column_by_name(name).cloned().context("a batch lacks its key"));
-        keys.push(converter.convert_columns(&columns.collect::<Result<Vec<_>>>()?)?);
-    }
-    // A mart's SQL hands its rows over in order, in which sorting only looks through them.
-    let mut sorted: Vec<(Row<'_>, (u32, u32))> = Vec::with_capacity(keys.iter().map(Rows::num_rows).sum());
-    for (at, keys) in (0..).zip(&keys) {
-        sorted.extend(keys.iter().zip(0..).map(|(key, row)| (key, (at, row))));
-    }
-    sorted.sort_unstable();
-    let twice = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0);
-    Ok(twice.and_then(|pair| {
-        let (batch, row) = pair[0].1;
-        shown_key(&batches[batch as usize], row as usize, key)
-    }))
-}
-
-/// The key of a row, as `sales_date 2026-01-20`.
-pub(super) fn shown_key(batch: &RecordBatch, row: usize, key: &[&str]) -> Option<String> {
-    let parts: Option<Vec<String>> =
-        key.iter().map(|name| Some(format!("{name} {}", shown(batch, row, name)?))).collect();
-    parts.map(|parts| parts.join(", "))
-}
-
-/// A cell as text, where there is such a column.
-pub(super) fn shown(batch: &RecordBatch, row: usize, column: &str) -> Option<String> {
-    let array = batch.column_by_name(column)?;
-    if let (DataType::Decimal128(_, scale), false) = (array.data_type(), array.is_null(row)) {
-        // With all of its digits, also those beyond the precision.
-        return Some(Decimal128Type::format_decimal(array.as_primitive::<Decimal128Type>().value(row), 38, *scale));
-    }
-    Some(ArrayFormatter::try_new(array, &FormatOptions::default()).ok()?.value(row).to_string())
 }

@@ -13,6 +13,7 @@ use arrow::datatypes::{
 use sqlx::postgres::PgConnection;
 
 use super::columns::Column;
+use super::keys;
 use super::statements::quoted;
 use crate::postgres::OneLine;
 
@@ -231,12 +232,8 @@ fn place(message: &str, batches: &[RecordBatch], key: &[&str]) -> Option<String>
         }
         is_within
     })?;
-    let shown = |column: &str| super::columns::shown(batch, row, column);
-    Some(format!(
-        "column {column} is {:?} in the row of {}",
-        shown(column)?,
-        super::columns::shown_key(batch, row, key)?
-    ))
+    let value = keys::shown(batch, row, column)?;
+    Some(format!("column {column} is {value:?} in the row of {}", keys::shown_key(batch, row, key)))
 }
 
 #[cfg(test)]

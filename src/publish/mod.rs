@@ -5,6 +5,7 @@
 
 mod columns;
 mod copy;
+mod keys;
 mod statements;
 
 use std::sync::Arc;
@@ -177,7 +178,7 @@ async fn publish_mart(
     );
     let table = columns::of(transaction, rows.mart).await?;
     let columns = columns::staged(&table, &rows.batches, rows.key)?;
-    if let Some(key) = columns::repeated(&rows.batches, rows.key)? {
+    if let Some(key) = keys::repeated(&rows.batches, rows.key)? {
         bail!("there is more than one row for {key}");
     }
     let statements = Statements::new(rows.mart, rows.key, &columns);

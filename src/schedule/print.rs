@@ -178,7 +178,7 @@ fn railway() -> File {
     let text = format!(
         "# Railway starts the service by UTC. So it is started every few minutes, and marts decides in each organisation's\n\
          # time zone what is due, catches up what was missed and tries again what failed. It needs a server as [postgres]\n\
-         # url, a volume as [staging] path, and MARTS_CONFIG where the configuration is not marts.toml.\n\
+         # url, a volume that MARTS_DATA names, and MARTS_CONFIG where the configuration is not marts.toml.\n\
          [deploy]\n\
          startCommand = \"marts schedule --once\"\n\
          cronSchedule = \"{RAILWAY_EVERY}\"\n\
@@ -190,8 +190,7 @@ fn railway() -> File {
 const KUBERNETES: &str = "\
 # The nights of marts. They need: a secret `marts` with the file marts.toml and the files it refers to; a secret
 # `marts-environment` with what it takes from the environment, if anything; a volume claim `marts-staging`, mounted at
-# /var/lib/marts, where [staging] path has to lie; and a server as [postgres] url. Kubernetes skips a time that the clock
-# skips.
+# /data, where the landing zone lies; and a server as [postgres] url. Kubernetes skips a time that the clock skips.
 ";
 
 fn kubernetes(entries: &[Entry<'_>], place: &Place) -> Result<File> {
@@ -237,6 +236,8 @@ spec:
               env:
                 - name: MARTS_CONFIG
                   value: /etc/marts/marts.toml
+                - name: MARTS_DATA
+                  value: /data
               envFrom:
                 - secretRef:
                     name: marts-environment
@@ -246,7 +247,7 @@ spec:
                   mountPath: /etc/marts
                   readOnly: true
                 - name: staging
-                  mountPath: /var/lib/marts
+                  mountPath: /data
           volumes:
             - name: config
               secret:

@@ -218,7 +218,7 @@ impl Ground {
         let mut command = Command::new(env!("CARGO_BIN_EXE_marts"));
         command.arg("--config").arg(self.config(which)).args(arguments).stdin(Stdio::null());
         command.env("MARTS_CLOCK_SHIFT", (self.shift + self.step.load(Ordering::Relaxed)).to_string());
-        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG").env_remove("MARTS_CONFIG");
+        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG").env_remove("MARTS_CONFIG").env_remove("MARTS_DATA");
         command
     }
 

@@ -7,7 +7,7 @@ use duckdb::Connection;
 use marts::staging::Staging;
 use sha2::{Digest, Sha256};
 
-use super::stage::{Stage, as_of};
+use super::stage::{Stage, as_of, ended};
 
 /// The newest pull of a dataset and period.
 fn pull(stage: &Stage, dataset: &str, org: &str, period: &str) -> PathBuf {
@@ -37,6 +37,20 @@ fn rewrite(pull: &Path, name: &str, select: &str) {
     // Written by a version that did not hold the manifest itself against a checksum.
     json.as_object_mut().unwrap().remove("sha256").unwrap();
     fs::write(manifest, json.to_string()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_lies_where_it_is_said_to_lie() {
+    let stage = Stage::start().await;
+    let data = tempfile::tempdir().unwrap();
+    let day = as_of().to_string();
+    for arguments in [&["migrate"][..], &["run", "etl_hubspot_deals", "--as-of", &day]] {
+        let mut command = stage.command(arguments);
+        command.env("MARTS_DATA", data.path());
+        ended(arguments, tokio::task::block_in_place(|| command.output().unwrap()), 0);
+    }
+    assert!(data.path().join("staging/hubspot_deals/org=vital").is_dir());
+    assert!(!stage.folder.path().join("staging/hubspot_deals").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -122,7 +122,7 @@ impl Stage {
         let mut command = Command::new(env!("CARGO_BIN_EXE_marts"));
         command.arg("--config").arg(self.config()).args(arguments).stdin(Stdio::null());
         command.env("MARTS_CLOCK_SHIFT", self.shift.load(Ordering::Relaxed).to_string());
-        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG").env_remove("MARTS_CONFIG");
+        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG").env_remove("MARTS_CONFIG").env_remove("MARTS_DATA");
         // Of whoever runs the tests: a collector is not to be sent their nights.
         command.env_remove("OTEL_EXPORTER_OTLP_ENDPOINT").env_remove("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
         command
