@@ -19,7 +19,7 @@ use crate::postgres::OneLine;
 
 /// What the rows are preceded by: the signature, no flags, no extension.
 const BEFORE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// Bytes of a message. The server reads a whole message before the rows in it; a small one stays in its processor's cache.
+/// Bytes of a message, which the server holds as a whole before it reads the rows in it.
 const MESSAGE_BYTES: usize = 1 << 15;
 
 /// What they are followed by.

@@ -310,3 +310,35 @@ async fn organisations_follow_the_configuration() {
         assert_eq!(zones, ["1 America/Denver", "2 Europe/Berlin", "3 UTC"]);
     }
 }
+
+#[tokio::test]
+async fn a_database_of_any_earlier_version_is_brought_up_to_date() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "sql")).collect();
+    files.sort();
+    for test in TestDatabase::each().await {
+        let run = async |sql: String| test.get().execute(&sql).await.unwrap();
+        let indexes = "select string_agg(indexdef, '; ' order by indexdef) from pg_indexes where schemaname = 'public'";
+        let newest = test.value(indexes).await;
+        run("create schema kept; create table kept.migrations as select * from _sqlx_migrations".into()).await;
+        for version in 1..files.len() {
+            run("drop schema public cascade; create schema public; grant usage on schema public to public".into())
+                .await;
+            for file in &files[..version] {
+                run(std::fs::read_to_string(file).unwrap()).await;
+            }
+            run(format!(
+                "create table _sqlx_migrations as select * from kept.migrations order by version limit {version};
+                 alter table _sqlx_migrations add primary key (version)"
+            ))
+            .await;
+            test.get()
+                .migrate()
+                .await
+                .unwrap_or_else(|error| panic!("from {}: {error:#}", files[version - 1].display()));
+            assert_eq!(test.value(indexes).await, newest, "from {}", files[version - 1].display());
+        }
+    }
+}
