@@ -177,8 +177,8 @@ impl Changes {
     }
 }
 
-/// The lines of the ledger, as they were published mart by mart, and by the keys of the rows within one. A row has a source from its first day on, so one whose source was null was not there: a cell
-/// that was null may be that of a row which was.
+/// The lines of the ledger, as they were published mart by mart, and by the keys of the rows within one. A row has a source
+/// from its first day on, so one whose source was null was not there: a cell that was null may be that of a row which was.
 async fn lines(connection: &mut PgConnection, runs: &[String], ask: &Ask) -> Result<Vec<Line>> {
     let mut transaction = as_admin(connection).await?;
     query_as(
