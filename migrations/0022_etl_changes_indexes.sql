@@ -6,7 +6,7 @@
 drop index etl_changes_by_run;
 create index etl_changes_by_run on etl_changes using brin (run_id) with (pages_per_range = 32, autosummarize = on);
 
--- Looking the organisation up again for each line took a third of the writing. The transaction that writes the lines has
+-- Looking the organisation up again for each line took a quarter of the writing. The transaction that writes the lines has
 -- found it, and rows of the organisation in the marts, which refer to it, keep it from being deleted meanwhile.
 alter table etl_changes drop constraint etl_changes_org_id_fkey;
 

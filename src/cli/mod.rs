@@ -297,7 +297,9 @@ impl Context {
 
     /// How a command begins that works on the same configuration.
     pub fn program(&self) -> String {
-        program(&self.global.config)
+        let program = program(&self.global.config);
+        let data = self.global.data.as_ref();
+        data.map_or(program.clone(), |data| format!("{program} --data {}", data.display()))
     }
 
     /// Says something besides the result on stderr, unless only results are wanted.

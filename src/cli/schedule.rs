@@ -1,7 +1,7 @@
 //! `marts schedule`: a resident scheduler.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -51,7 +51,7 @@ Examples:
 pub fn execute(args: &ScheduleArgs, context: &Context) -> Outcome {
     let config = context.config()?;
     if let Some(platform) = args.print {
-        return print(&config, platform, args);
+        return print(&config, platform, context.global.data.as_deref(), args);
     }
     let progress = context.progress();
     let exits = std::sync::Mutex::new(Vec::new());
@@ -101,10 +101,11 @@ pub fn execute(args: &ScheduleArgs, context: &Context) -> Outcome {
     }
 }
 
-fn print(config: &Config, platform: Platform, args: &ScheduleArgs) -> Outcome {
+fn print(config: &Config, platform: Platform, data: Option<&Path>, args: &ScheduleArgs) -> Outcome {
     let place = Place {
         program: std::env::current_exe().context("cannot tell where the program is")?,
         config: std::path::absolute(&config.path).context("cannot tell where the configuration is")?,
+        data: data.map(std::path::absolute).transpose().context("cannot tell where what is kept lies")?,
         image: args.image.clone(),
     };
     let files = schedule::print(config, platform, &place).map_err(Failure::Usage)?;

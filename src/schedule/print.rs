@@ -34,8 +34,17 @@ pub struct Place {
     pub program: PathBuf,
     /// The configuration, by its absolute path.
     pub config: PathBuf,
+    /// Where what is kept lies, by its absolute path, where `--data` or `MARTS_DATA` names another folder than the configuration's.
+    pub data: Option<PathBuf>,
     /// The container image, for Kubernetes.
     pub image: String,
+}
+
+impl Place {
+    /// The option that names the folder of what is kept, quoted for its platform; nothing where there is none.
+    fn data_option(&self, quoted: impl Fn(&str) -> String) -> String {
+        self.data.as_ref().map_or_else(String::new, |data| format!(" --data {}", quoted(&data.to_string_lossy())))
+    }
 }
 
 /// A file to hand to the platform.
@@ -130,9 +139,10 @@ fn crontab(entries: &[Entry<'_>], place: &Place) -> Result<File> {
         }
         let program = shell(&place.program.to_string_lossy());
         let config = shell(&place.config.to_string_lossy());
+        let data = place.data_option(shell);
         let arguments = entry.arguments().join(" ");
         // Cron ends a command at a percent sign.
-        let command = format!("{program} --config {config} --quiet {arguments}").replace('%', "\\%");
+        let command = format!("{program} --config {config}{data} --quiet {arguments}").replace('%', "\\%");
         let _ = writeln!(text, "{} {command}", classic(&entry.fields()?));
     }
     Ok(File { name: "marts.crontab".to_owned(), text })
@@ -149,6 +159,7 @@ fn systemd(entries: &[Entry<'_>], place: &Place) -> Result<Vec<File>> {
         let folder = place.config.parent().unwrap_or(Path::new("/")).to_string_lossy();
         let program = unit(&place.program.to_string_lossy());
         let config = unit(&place.config.to_string_lossy());
+        let data = place.data_option(unit);
         let arguments = entry.arguments().join(" ");
         files.push(File {
             name: format!("{}.service", entry.name),
@@ -157,7 +168,7 @@ fn systemd(entries: &[Entry<'_>], place: &Place) -> Result<Vec<File>> {
                  [Service]\nType=oneshot\nWorkingDirectory={}\n\
                  # Secrets that marts.toml takes from the environment, one NAME=value a line.\n\
                  EnvironmentFile=-/etc/marts/environment\n\
-                 ExecStart={program} --config {config} --quiet {arguments}\n\
+                 ExecStart={program} --config {config}{data} --quiet {arguments}\n\
                  # Dashboards and a database that share the machine go first.\nNice=10\n",
                 folder.replace('%', "%%")
             ),

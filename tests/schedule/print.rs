@@ -23,6 +23,7 @@ fn place() -> Place {
     Place {
         program: "/bin/true".into(),
         config: "/srv/50% of it/marts.toml".into(),
+        data: None,
         image: "registry.example.com/marts:1".to_owned(),
     }
 }
@@ -59,6 +60,18 @@ fn a_crontab_has_a_line_for_each_time_of_each_organisation() {
             &format!("0 2 * * * {run} etl_quickbooks_financial etl_cash_flow --org ips"),
         ]
     );
+}
+
+#[test]
+fn what_is_kept_elsewhere_is_named_in_each_command() {
+    let place = Place { data: Some("/srv/a volume".into()), ..place() };
+    for (platform, named) in
+        [(Platform::Cron, "--data '/srv/a volume' "), (Platform::Systemd, "--data \"/srv/a volume\" ")]
+    {
+        let texts: String = print(&config(), platform, &place).unwrap().into_iter().map(|file| file.text).collect();
+        let commands: Vec<_> = texts.lines().filter(|line| line.contains("/bin/true")).collect();
+        assert!(!commands.is_empty() && commands.iter().all(|line| line.contains(named)), "{texts}");
+    }
 }
 
 #[test]
