@@ -16,6 +16,8 @@ use reqwest::{Method, Request, StatusCode, Url};
 use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 pub use verdict::{Classify, Verdict, is_html, retry_after, standard, status_line};
 
@@ -213,9 +215,17 @@ impl HttpClient {
     ) -> Result<Answer, Failed> {
         let request = request.try_clone().ok_or_else(|| Failed::never("the request's body cannot be sent twice"))?;
         let client = if is_loopback(request.url()) { &self.loopback } else { &self.client };
-        let answer = client.execute(request).await.map_err(|error| self.transport(error))?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = self.body(answer).await?;
+        let exchange = exchange(client.clone(), request, self.largest).in_current_span();
+        // A task of its own, ended when nobody waits for it any more: the connection's task and this one tell each other
+        // of every piece of an answer, which costs little on one thread and a wake each time between two.
+        let mut task = JoinSet::new();
+        task.spawn(exchange);
+        let ended = task.join_next().await.expect("one task was started");
+        let exchanged = ended.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Broken::Off),
+        });
+        let (status, headers, body) = exchanged.map_err(|broken| self.broken(broken))?;
         let answer = Answer { status, headers, body, fetched_at: self.clock.now() };
         let (reason, again) = match classify(answer.status, &answer.headers, &answer.body) {
             Verdict::Done => return Ok(answer),
@@ -237,25 +247,16 @@ impl HttpClient {
         Err(Failed { reason, again })
     }
 
-    /// The whole body, unless it is larger or has more values than any answer of a source: nobody's memory is to end with
-    /// what somebody else sends. Counted is what is unpacked.
-    async fn body(&self, mut answer: reqwest::Response) -> Result<Bytes, Failed> {
-        // As much as is announced, and no more than usual answers have: the announcement may be wrong.
-        let announced = answer.content_length().unwrap_or(0).min(ANNOUNCED_AT_MOST);
-        let mut body = BytesMut::with_capacity(announced as usize);
-        while let Some(chunk) = answer.chunk().await.map_err(|error| self.transport(error))? {
-            if (body.len() + chunk.len()) as u64 > self.largest {
+    fn broken(&self, broken: Broken) -> Failed {
+        match broken {
+            Broken::Transport(error) => self.transport(error),
+            Broken::Large => {
                 let most = self.largest >> 20;
-                return Err(Failed::never(&format!("the answer is larger than {most} MiB (max_answer_mib)")));
+                Failed::never(&format!("the answer is larger than {most} MiB (max_answer_mib)"))
             }
-            body.extend_from_slice(&chunk);
+            Broken::Many => Failed::never(&format!("the answer has more than {MOST_VALUES} values")),
+            Broken::Off => Failed::never("the program is ending"),
         }
-        // Counted roughly at first, in texts too, which takes a tenth of the time.
-        let is_many = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() >= MOST_VALUES;
-        if is_many && values(&body) > MOST_VALUES {
-            return Err(Failed::never(&format!("the answer has more than {MOST_VALUES} values")));
-        }
-        Ok(body.freeze())
     }
 
     /// Says in a few words why no complete answer came. reqwest's own text may hold the URL with its query.
@@ -286,6 +287,48 @@ impl Failed {
     }
 }
 
+/// Why an exchange brought no complete answer.
+enum Broken {
+    Transport(reqwest::Error),
+    /// It has more bytes than are allowed.
+    Large,
+    /// It has more values than any answer of a source.
+    Many,
+    /// The runtime ended it.
+    Off,
+}
+
+impl From<reqwest::Error> for Broken {
+    fn from(error: reqwest::Error) -> Broken {
+        Broken::Transport(error)
+    }
+}
+
+/// Sends a request and reads the whole answer, unless it is larger or has more values than any answer of a source:
+/// nobody's memory is to end with what somebody else sends. Counted is what is unpacked.
+async fn exchange(
+    client: reqwest::Client,
+    request: Request,
+    largest: u64,
+) -> Result<(StatusCode, HeaderMap, Bytes), Broken> {
+    let mut answer = client.execute(request).await?;
+    let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+    // As much as is announced, and no more than usual answers have: the announcement may be wrong.
+    let announced = answer.content_length().unwrap_or(0).min(ANNOUNCED_AT_MOST);
+    let mut body = BytesMut::with_capacity(announced as usize);
+    while let Some(chunk) = answer.chunk().await? {
+        if (body.len() + chunk.len()) as u64 > largest {
+            return Err(Broken::Large);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    // Counted roughly at first, in texts too, which takes a fraction of the time.
+    if commas_and_brackets(&body) >= MOST_VALUES && values(&body) > MOST_VALUES {
+        return Err(Broken::Many);
+    }
+    Ok((status, headers, body.freeze()))
+}
+
 /// A request for a URL.
 pub fn get(url: Url, accept: &'static str) -> Request {
     let mut request = Request::new(Method::GET, url);
@@ -300,6 +343,13 @@ fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// How often a text has a comma or a bracket that begins something, within quotation marks or without.
+fn commas_and_brackets(text: &[u8]) -> usize {
+    // Sums of one byte, of as many as cannot overflow it, are what processors add up many at a time.
+    let of_few = |few: &[u8]| few.iter().map(|byte| u8::from(matches!(byte, b',' | b'[' | b'{'))).sum::<u8>();
+    text.chunks(usize::from(u8::MAX)).map(|few| usize::from(of_few(few))).sum()
 }
 
 /// How many values a JSON text has at most: one for each comma and bracket, and the first.
@@ -341,7 +391,29 @@ pub fn without_query(url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_exchange_ends_with_whoever_waits_for_it() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let client = HttpClient::new(&Limits::default(), Clock::fixed(DateTime::UNIX_EPOCH)).unwrap();
+        let asking = tokio::spawn(async move { client.send(&get(url, "application/json"), &standard).await });
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            assert_ne!(connection.read_buf(&mut asked).await.unwrap(), 0);
+        }
+        // An answer that never ends.
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{").await.unwrap();
+        asking.abort();
+        let mut more = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(30), connection.read_to_end(&mut more)).await;
+        closed.expect("the connection is closed").unwrap();
+        assert!(more.is_empty());
+    }
 
     #[test]
     fn values_are_counted_where_they_are_no_text() {
@@ -355,5 +427,7 @@ mod tests {
         ] {
             assert_eq!(values(text.as_bytes()), count, "{text}");
         }
+        let long = r#"["a,b", {"c": [1, 2]}]"#.repeat(100);
+        assert_eq!(commas_and_brackets(long.as_bytes()), 600, "texts count too: each value has one at least");
     }
 }

@@ -13,6 +13,7 @@ mod rows;
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use futures_util::future::try_join;
 
 use super::http::Answer;
 use super::saved::Answers;
@@ -200,7 +201,7 @@ fn counted(landing: &mut Landing, before: u64, after: u64) -> Result<()> {
 /// How the search is asked, and nothing else.
 const SEARCH: &str = "POST";
 
-/// Follows the cursor, a page at a time, until the page that names no next one.
+/// Follows the cursor until the page that names no next one. While a page is written, the next one is on its way.
 async fn list_live(
     context: &Context<'_>,
     client: &mut Client,
@@ -208,41 +209,47 @@ async fn list_live(
     landing: &mut Landing,
     seen: &mut Seen,
 ) -> Result<()> {
+    let at = |records: u64| format!("the page after {records} records");
     let mut cursors = BTreeSet::new();
-    let mut after: Option<String> = None;
     let mut last_ids = String::new();
+    let mut records = 0;
+    let mut url = client.list_url(object, None)?;
+    let mut answer = client.get(&url).await.with_context(|| at(records))?;
     loop {
-        let so_far = landing.rows();
-        let at = || format!("the page after {so_far} records");
-        let url = client.list_url(object, after.as_deref())?;
-        let answer = client.get(&url).await.with_context(at)?;
-        let list = List::parse(&answer.body).with_context(at)?;
+        let list = List::parse(&answer.body).with_context(|| at(records))?;
         ensure!(
             !list.records.is_empty() || list.next.is_none(),
             "{} is empty and names a next page: the cursor leads nowhere",
-            at()
+            at(records)
         );
         let mut ids = String::new();
         for id in list.records.iter().filter_map(record::id) {
             ids.push_str(&id);
             ids.push('\n');
         }
-        ensure!(ids.is_empty() || ids != last_ids, "{} repeats the one before it: the cursor leads back", at());
+        ensure!(ids.is_empty() || ids != last_ids, "{} repeats the one before it: the cursor leads back", at(records));
         last_ids = ids;
-        let page = landing.page(&asked("GET", url.as_str(), &answer))?;
-        seen.push(landing, page, &list.records)?;
-        (context.progress)(object.dataset().name, None, landing.rows());
-        match list.next {
-            None => return Ok(()),
-            Some(next) => {
-                ensure!(
-                    cursors.insert(next.clone()),
-                    "the page after {} records has been read already: the cursor leads back",
-                    landing.rows()
-                );
-                after = Some(next);
-            }
-        }
+        records += list.records.len() as u64;
+        let next = list.next.map(|next| {
+            let is_new = cursors.insert(next.clone());
+            ensure!(is_new, "{} has been read already: the cursor leads back", at(records));
+            client.list_url(object, Some(&next))
+        });
+        let next = next.transpose()?;
+        let coming = async {
+            let Some(url) = &next else { return Ok(None) };
+            client.get(url).await.map(Some).with_context(|| at(records))
+        };
+        let written = async {
+            let page = landing.page(&asked("GET", url.as_str(), &answer))?;
+            seen.push(landing, page, &list.records)?;
+            (context.progress)(object.dataset().name, None, landing.rows());
+            Ok(())
+        };
+        // In this order: what is asked for comes while the page is written, which waits for nothing.
+        let (came, ()) = try_join(coming, written).await?;
+        let (Some(came), Some(next)) = (came, next) else { return Ok(()) };
+        (answer, url) = (came, next);
     }
 }
 
