@@ -11,11 +11,9 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use sha2::{Digest, Sha256};
 
+use super::file::ParquetFile;
 use super::rows::{Rows, Value};
 use super::{
     Landed, MANIFEST_NAME, Manifest, Notes, Page, StagedFile, TEMPORARY_PREFIX, digest, entries, next_second,
@@ -26,12 +24,8 @@ use crate::periods::Partition;
 
 /// Rows handed to the Parquet writer at a time.
 const BATCH_ROWS: usize = 8 * 1024;
-/// Rows of a row group: what the writer holds in memory, encoded.
-const GROUP_ROWS: usize = 64 * 1024;
 /// Bytes of response bodies handed to the Parquet writer at a time, which is what it compresses at a time.
 const PAGE_BYTES: usize = 1 << 20;
-/// Bytes of response bodies of a row group.
-const PAGE_GROUP_BYTES: usize = 8 << 20;
 
 /// A pull being written; dropping it leaves nothing behind.
 pub struct Landing {
@@ -41,7 +35,7 @@ pub struct Landing {
     pulled_at: DateTime<Utc>,
     folder: TemporaryFolder,
     rows: Rows,
-    row_writer: ArrowWriter<File>,
+    row_file: ParquetFile,
     row_count: u64,
     pages: Option<Pages>,
     notes: Notes,
@@ -65,8 +59,9 @@ impl Landing {
     ) -> Result<Landing> {
         let Place { parent, waiting, notes } = place;
         let folder = TemporaryFolder::create(parent)?;
-        let row_writer = writer(&folder.path.join("rows-0000.parquet"), dataset.schema(), &distinct(dataset))?;
-        let pages = dataset.pages.then(|| Pages::create(&folder.path.join("pages-0000.parquet"))).transpose()?;
+        let rows = folder.path.join("rows-0000.parquet");
+        let row_file = ParquetFile::create(rows, dataset.schema(), &distinct(dataset))?;
+        let pages = dataset.pages.then(|| Pages::create(folder.path.join("pages-0000.parquet"))).transpose()?;
         Ok(Landing {
             dataset,
             org: org.to_owned(),
@@ -74,7 +69,7 @@ impl Landing {
             pulled_at,
             folder,
             rows: Rows::new(dataset),
-            row_writer,
+            row_file,
             row_count: 0,
             pages,
             notes,
@@ -115,7 +110,7 @@ impl Landing {
 
     fn write_rows(&mut self) -> Result<()> {
         let batch = self.rows.take()?;
-        self.row_writer.write(&batch).with_context(|| format!("cannot write to {}", self.folder.path.display()))
+        self.row_file.write(batch)
     }
 
     /// Commits the pull: writes the manifest, syncs, renames. In a batch the rename waits for [`super::Staging::commit`].
@@ -144,13 +139,11 @@ impl Landing {
 
     fn commit(mut self, absent: bool) -> Result<Landed> {
         self.write_rows()?;
-        let on_disk = || format!("cannot complete the pull in {}", self.folder.path.display());
-        let rows = self.row_writer.into_inner().with_context(on_disk)?;
-        rows.sync_all().with_context(on_disk)?;
+        self.row_file.finish()?;
         let mut names = vec!["rows-0000.parquet"];
         let mut page_count = 0;
         if let Some(pages) = self.pages {
-            page_count = pages.finish().with_context(on_disk)?;
+            page_count = pages.finish()?;
             names.insert(0, "pages-0000.parquet");
         }
         let files = names.into_iter().map(|name| staged_file(&self.folder.path, name)).collect::<Result<_>>()?;
@@ -216,21 +209,6 @@ fn fingerprint(schema: &Schema) -> String {
     hex::encode(hasher.finalize())
 }
 
-/// A Parquet file. Of the columns that are `distinct` hardly two values are alike, so that looking each up among those
-/// before it, for a dictionary, is in vain.
-fn writer(path: &Path, schema: SchemaRef, distinct: &[&str]) -> Result<ArrowWriter<File>> {
-    let file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
-    let mut properties = WriterProperties::builder()
-        // The first level: the third takes twice as long, and pages of HubSpot become a fortieth smaller by it.
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_created_by(concat!("marts ", env!("CARGO_PKG_VERSION")).to_owned());
-    for column in distinct {
-        properties = properties.set_column_dictionary_enabled((*column).into(), false);
-    }
-    Ok(ArrowWriter::try_new(file, schema, Some(properties.build()))?)
-}
-
 /// The columns of a dataset in which hardly two values are alike: a key of one column, and instants.
 fn distinct(dataset: &Dataset) -> Vec<&'static str> {
     let is_distinct = |column: &&Column| dataset.key == [column.name] || column.kind == Kind::Timestamp;
@@ -239,11 +217,10 @@ fn distinct(dataset: &Dataset) -> Vec<&'static str> {
 
 /// The responses of a pull.
 struct Pages {
-    writer: ArrowWriter<File>,
+    file: ParquetFile,
     schema: SchemaRef,
     count: i64,
     pending_bytes: usize,
-    group_bytes: usize,
     sequence: Int64Builder,
     method: StringBuilder,
     url: StringBuilder,
@@ -253,7 +230,7 @@ struct Pages {
 }
 
 impl Pages {
-    fn create(path: &Path) -> Result<Self> {
+    fn create(path: PathBuf) -> Result<Self> {
         let schema = Arc::new(Schema::new(vec![
             Field::new("sequence", DataType::Int64, false),
             Field::new("method", DataType::Utf8, false),
@@ -263,11 +240,10 @@ impl Pages {
             Field::new("body", DataType::Binary, false),
         ]));
         Ok(Pages {
-            writer: writer(path, Arc::clone(&schema), &["sequence", "url", "fetched_at", "body"])?,
+            file: ParquetFile::create(path, Arc::clone(&schema), &["sequence", "url", "fetched_at", "body"])?,
             schema,
             count: 0,
             pending_bytes: 0,
-            group_bytes: 0,
             sequence: Int64Builder::new(),
             method: StringBuilder::new(),
             url: StringBuilder::new(),
@@ -302,18 +278,13 @@ impl Pages {
             Arc::new(self.fetched_at.finish()),
             Arc::new(self.body.finish()),
         ];
-        self.writer.write(&RecordBatch::try_new(Arc::clone(&self.schema), arrays)?)?;
-        self.group_bytes += std::mem::take(&mut self.pending_bytes);
-        if self.group_bytes >= PAGE_GROUP_BYTES {
-            self.writer.flush()?;
-            self.group_bytes = 0;
-        }
-        Ok(())
+        self.pending_bytes = 0;
+        self.file.write(RecordBatch::try_new(Arc::clone(&self.schema), arrays)?)
     }
 
     fn finish(mut self) -> Result<u64> {
         self.write()?;
-        self.writer.into_inner()?.sync_all()?;
+        self.file.finish()?;
         Ok(self.count.unsigned_abs())
     }
 }

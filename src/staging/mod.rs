@@ -10,6 +10,7 @@
 //! A pull is written to a sibling folder `.tmp-…`, synced, and renamed: the rename is the commit. Whatever was cut
 //! short leaves only such a folder, which nothing reads and the next run sweeps.
 
+mod file;
 mod inventory;
 mod landing;
 mod pages;
