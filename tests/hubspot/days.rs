@@ -132,7 +132,11 @@ async fn a_cursor_that_leads_nowhere_is_no_end() {
         numbered.fold(FaultPlan::new(), |plan, (fault, number)| plan.on(LIST, number..=number, fault))
     };
     for (pages, said) in [
-        (vec![page(&[1, 2], Some("3")), page(&[1, 2], Some("4"))], "repeats the one before it: the cursor leads back"),
+        (vec![page(&[1, 2], Some("3")), page(&[1, 2], Some("4"))], "repeats an earlier one: the cursor leads back"),
+        (
+            vec![page(&[1], Some("2")), page(&[3, 4], Some("5")), page(&[1], Some("6"))],
+            "repeats an earlier one: the cursor leads back",
+        ),
         (vec![page(&[1, 2], Some("3")), page(&[4], Some("3"))], "has been read already: the cursor leads back"),
         (vec![page(&[1, 2], Some("3")), page(&[], Some("9"))], "is empty and names a next page"),
         (
@@ -159,9 +163,56 @@ async fn an_empty_listing_is_believed_only_when_the_search_agrees() {
     assert_eq!(landed[0].manifest().rows, 0);
     let line = Bench::with_faults(none()).await.refusal(&[CONTACTS]).await;
     assert!(line.contains("hubspot_contacts of 2026-01-20 came back empty"), "{line}");
-    let pipelines = FaultPlan::new().on("GET */pipelines/*", .., Fault::reply(Reply::json(200, "{\"results\": []}")));
-    let line = Bench::with_faults(pipelines).await.refusal(&[STAGES]).await;
-    assert!(line.contains("hubspot_deal_stages of 2026-01-20 came back empty"), "{line}");
+}
+
+#[tokio::test]
+async fn pipelines_that_make_every_deal_open_are_refused() {
+    // The plain listing is asked first, the archived one after it.
+    let pipelines = |listings: [Option<serde_json::Value>; 2]| {
+        let numbered = listings.into_iter().zip(1..);
+        numbered.fold(FaultPlan::new(), |plan, (listing, number)| match listing {
+            Some(listing) => {
+                let reply = Reply::json(200, json!({ "results": listing }).to_string());
+                plan.on("GET */pipelines/*", number..=number, Fault::reply(reply))
+            }
+            None => plan,
+        })
+    };
+    let listed = |archived: Option<bool>, metadata: serde_json::Value| {
+        let mut pipeline = json!({ "id": "9", "stages": [{ "id": "91", "metadata": metadata }] });
+        if let Some(archived) = archived {
+            pipeline["archived"] = json!(archived);
+        }
+        json!([pipeline])
+    };
+    let closed = || json!({ "isClosed": "true", "probability": "1.0" });
+    let no_stages = json!([{ "id": "default", "archived": false, "stages": [] }]);
+    let none_in_use = "no pipeline in use has a stage: every deal would count as open";
+    let none_flagged = "no stage says whether it is closed (metadata.isClosed)";
+    for (listings, said) in [
+        ([Some(json!([])), Some(json!([]))], none_in_use),
+        // What is archived is all there, by the simulator's own word and by the question alone.
+        ([Some(json!([])), None], none_in_use),
+        ([Some(json!([])), Some(listed(None, closed()))], none_in_use),
+        ([Some(no_stages), Some(listed(Some(true), closed()))], none_in_use),
+        ([Some(listed(Some(false), json!({ "probability": "1.0" }))), Some(json!([]))], none_flagged),
+        ([Some(listed(None, json!(null))), Some(json!([]))], none_flagged),
+    ] {
+        let line = Bench::with_faults(pipelines(listings)).await.refusal(&[STAGES]).await;
+        assert!(line.starts_with("pulling hubspot_deal_stages 2026-01-20: "), "{line}");
+        assert!(line.contains(said), "{line}");
+    }
+    // One that says so is enough: the others are for the audit to name.
+    let mut archived = listed(Some(true), closed());
+    archived[0]["id"] = json!("10");
+    let some = [Some(listed(None, json!(null))), Some(archived)];
+    let bench = Bench::with_faults(pipelines(some)).await;
+    let landed = bench.pull(&[STAGES]).await.unwrap();
+    let told: Vec<_> = rows(&landed[0])
+        .iter()
+        .map(|row| [&row["pipeline_id"], &row["pipeline_is_archived"], &row["is_closed"]].map(Clone::clone))
+        .collect();
+    assert_eq!(told, [["9", "false", "∅"], ["10", "true", "true"]]);
 }
 
 #[tokio::test]

@@ -192,7 +192,10 @@ async fn an_amount_that_is_empty_null_or_missing_is_no_amount_in_the_mart() {
 async fn stages_and_options_are_read_as_they_are_spelt() {
     let pipelines = |metadata: Value| {
         let stage = json!({ "id": "s1", "label": "Won", "displayOrder": 0, "metadata": metadata, "archived": false });
-        json!({ "results": [{ "id": "p1", "label": "Sales", "archived": false, "stages": [stage] }] }).to_string()
+        // A pull in which no stage says whether it is closed is refused.
+        let other = json!({ "id": "s2", "label": "Lost", "metadata": { "isClosed": "true" } });
+        json!({ "results": [{ "id": "p1", "label": "Sales", "archived": false, "stages": [stage, other] }] })
+            .to_string()
     };
     const STAGES_PAGE: &str = "hubspot_deal_stages/2026-01-20.json";
     for (metadata, is_closed, probability) in [
@@ -203,7 +206,7 @@ async fn stages_and_options_are_read_as_they_are_spelt() {
         (Value::Null, "∅", "∅"),
     ] {
         let bench = bench(&[(STAGES_PAGE, pipelines(metadata))]).await;
-        let row = rows(&bench.pull(&[STAGES]).await.unwrap()[0]).swap_remove(0);
+        let row = rows(&bench.pull(&[STAGES]).await.unwrap()[0]).remove(0);
         assert_eq!((row["is_closed"].as_str(), row["probability"].as_str()), (is_closed, probability));
         assert_eq!((row["pipeline_label"].as_str(), row["stage_label"].as_str()), ("Sales", "Won"));
     }

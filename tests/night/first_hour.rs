@@ -34,7 +34,11 @@ async fn every_source_is_asked_and_says_that_it_is_ready() {
     for (org, job, said) in [
         ("bennett", "etl_sales_daily", "InvoiceReg"),
         ("vital", "etl_quickbooks_financial", "its reports can be read"),
-        ("vital", "etl_hubspot_contacts", "contacts, lifecycle stages, deals, pipelines can be read"),
+        (
+            "vital",
+            "etl_hubspot_contacts",
+            "contacts, lifecycle stages, deals, pipelines, archived pipelines can be read, and both searches",
+        ),
         ("vital", "etl_zoom_metrics", "phone/call_history, report/daily can be read"),
         ("vital", "etl_case_metrics", "Case_Data_Summary_NOPHI can be read"),
         ("vital", "etl_app_analytics", "daily tables, the newest of "),
@@ -45,7 +49,7 @@ async fn every_source_is_asked_and_says_that_it_is_ready() {
     // Nothing is landed, no run is written down, and each source was asked once for all jobs that need it.
     assert!(stage.staged().is_empty(), "{:?}", stage.staged());
     assert_eq!(stage.value("select count(*) from etl_runs"), "0");
-    assert_eq!(stage.world.hubspot.log().len(), 4, "{:?}", stage.world.hubspot.log());
+    assert_eq!(stage.world.hubspot.log().len(), 7, "{:?}", stage.world.hubspot.log());
     assert_eq!(
         stage.world.quickbooks.log().iter().filter(|request| request.request.path.contains("/reports/")).count(),
         1

@@ -17,13 +17,13 @@ struct Fault {
     category: Option<String>,
     #[serde(rename = "policyName")]
     policy_name: Option<String>,
-    errors: Vec<Detail>,
+    errors: Option<Vec<Detail>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Detail {
-    context: serde_json::Map<String, serde_json::Value>,
+    context: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Fault {
@@ -36,7 +36,8 @@ impl Fault {
     /// The scopes that the token lacks.
     fn missing_scopes(&self) -> Option<String> {
         let named = |key: &str| {
-            let lists = self.errors.iter().filter_map(|error| error.context.get(key)?.as_array());
+            let errors = self.errors.iter().flatten();
+            let lists = errors.filter_map(|error| error.context.as_ref()?.get(key)?.as_array());
             lists.flatten().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(", ")
         };
         let names = ["requiredGranularScopes", "requiredScopes", "missingScopes"].map(named);
@@ -119,5 +120,69 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
         (Ok(_), _) => Verdict::Fail(format!("{line} with JSON that is no object")),
         (Err(error), _) if error.is_eof() => odd("JSON that is cut off"),
         (Err(_), _) => odd("something that is not JSON"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn judged(status: u16, headers: &HeaderMap, body: &serde_json::Value) -> Verdict {
+        classify(StatusCode::from_u16(status).unwrap(), headers, body.to_string().as_bytes(), "midnight")
+    }
+
+    /// The wait after a refusal, where HubSpot names none.
+    fn wait(status: u16, body: &serde_json::Value) -> Option<Option<u64>> {
+        match judged(status, &HeaderMap::new(), body) {
+            Verdict::Retry { after, .. } => Some(after.map(|after| after.as_secs())),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_limit_that_was_reached_is_waited_out_as_long_as_it_lasts() {
+        for (body, seconds) in [
+            (json!({ "policyName": "TEN_SECONDLY_ROLLING" }), 10),
+            (json!({ "policyName": "SECONDLY" }), 1),
+            (json!({ "message": "You have reached your ten_secondly_rolling limit." }), 10),
+            (json!({ "message": "You have reached your secondly limit." }), 1),
+            // The policy's name counts more than the message.
+            (json!({ "policyName": "SECONDLY", "message": "You have reached your daily limit." }), 1),
+            (json!({ "policyName": null, "message": null, "errors": null }), 10),
+            (json!({}), 10),
+            (json!("slow down"), 10),
+        ] {
+            assert_eq!(wait(429, &body), Some(Some(seconds)), "{body}");
+        }
+        assert_eq!(wait(423, &json!({})), Some(Some(2)));
+        assert_eq!([wait(500, &json!({})), wait(522, &json!({}))], [Some(None); 2]);
+    }
+
+    #[test]
+    fn the_daily_limit_is_not_waited_for_whatever_else_the_answer_holds() {
+        let spent = "429 Too Many Requests: the account's daily limit of calls is used up until midnight: run the job \
+                     again after that";
+        for body in [
+            json!({ "policyName": "DAILY" }),
+            json!({ "policyName": "DAILY", "errors": null }),
+            json!({ "policyName": "DAILY", "errors": [{ "context": null }] }),
+            json!({ "message": "You have reached your daily limit.", "errors": [] }),
+        ] {
+            assert_eq!(judged(429, &HeaderMap::new(), &body), Verdict::Fail(spent.to_owned()), "{body}");
+        }
+    }
+
+    #[test]
+    fn scopes_that_the_token_lacks_are_named_where_hubspot_names_them() {
+        let told = |body| match judged(403, &HeaderMap::new(), &body) {
+            Verdict::Fail(told) => told,
+            other => panic!("{other:?}"),
+        };
+        let context = json!({ "requiredGranularScopes": ["crm.objects.deals.read"] });
+        let named = told(json!({ "errors": [{ "context": null }, { "context": context }] }));
+        assert_eq!(named, "403 Forbidden: the private app lacks the scopes crm.objects.deals.read");
+        assert_eq!(told(json!({ "category": "MISSING_SCOPES", "errors": null })), "403 Forbidden: MISSING_SCOPES");
     }
 }

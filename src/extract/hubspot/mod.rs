@@ -10,7 +10,8 @@ mod pace;
 mod record;
 mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::future::try_join;
@@ -23,13 +24,13 @@ use crate::periods::Partition;
 use crate::staging::{Landed, Landing, Page};
 use client::{Client, Object};
 use record::List;
-use rows::Seen;
+use rows::{Seen, Stages};
 
 /// Pulls the wanted snapshots.
 ///
 /// # Errors
 /// Any failure of any request, an answer that is none, a cursor that leads back, an empty listing where HubSpot counts
-/// records.
+/// records, pipelines without a stage in use or without a word on which stages are closed.
 pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partition>)]) -> Result<Vec<Landed>> {
     if wanted.iter().all(|(_, partitions)| partitions.is_empty()) {
         // Earlier days come from staging, which takes no token.
@@ -61,8 +62,8 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
     Ok(pulled)
 }
 
-/// Proves that the token is accepted and has every scope that pulls need, by the first page of each listing. Says so in one
-/// line.
+/// Proves that the token is accepted and has every scope that pulls need, by the first page of each listing and by both
+/// searches. Says so in one line.
 ///
 /// # Errors
 /// The first listing that HubSpot refuses, in its own words.
@@ -74,12 +75,16 @@ pub async fn check(context: &Context<'_>) -> Result<String> {
         ("lifecycle stages", client.lifecycle_stages_url()?),
         ("deals", client.list_url(Object::Deals, None)?),
         ("pipelines", client.pipelines_url(false)?),
+        ("archived pipelines", client.pipelines_url(true)?),
     ];
     for (what, url) in &urls {
         client.get(url).await.with_context(|| format!("reading {what}"))?;
     }
+    for object in [Object::Contacts, Object::Deals] {
+        client.search(object).await.with_context(|| format!("searching {}s", object.singular()))?;
+    }
     let names: Vec<_> = urls.iter().map(|(what, _)| *what).collect();
-    Ok(format!("{} can be read", names.join(", ")))
+    Ok(format!("{} can be read, and both searches asked", names.join(", ")))
 }
 
 /// Where answers come from.
@@ -106,26 +111,30 @@ impl Source {
                 rows::lifecycle_stages(&mut landing, page, &answer.body)?;
             }
             ("hubspot_deal_stages", Source::Live(client)) => {
-                let mut known = BTreeSet::new();
+                let mut stages = Stages::default();
                 // The plain listing leaves archived pipelines out; their deals exist all the same.
                 for archived in [false, true] {
                     let url = client.pipelines_url(archived)?;
                     let answer = client.get(&url).await?;
                     let page = landing.page(&asked("GET", url.as_str(), &answer))?;
-                    rows::deal_stages(&mut landing, page, &answer.body, &mut known)?;
+                    stages.push(&mut landing, page, &answer.body, archived)?;
                 }
+                stages.finish()?;
             }
             (name, Source::Saved(saved)) => {
-                let mut known = BTreeSet::new();
+                let mut stages = Stages::default();
                 for answer in answers(context, saved, dataset)? {
                     let answer = answer?;
                     let page = landing.page(&answer.page())?;
                     match name {
                         "hubspot_lifecycle_stages" => rows::lifecycle_stages(&mut landing, page, answer.body()),
-                        "hubspot_deal_stages" => rows::deal_stages(&mut landing, page, answer.body(), &mut known),
+                        "hubspot_deal_stages" => stages.push(&mut landing, page, answer.body(), false),
                         _ => bail!("{name} is none of HubSpot's"),
                     }
                     .with_context(|| format!("in {}", answer.place))?;
+                }
+                if name == "hubspot_deal_stages" {
+                    stages.finish()?;
                 }
             }
             (name, _) => bail!("{name} is none of HubSpot's"),
@@ -201,7 +210,10 @@ fn counted(landing: &mut Landing, before: u64, after: u64) -> Result<()> {
 /// How the search is asked, and nothing else.
 const SEARCH: &str = "POST";
 
-/// Follows the cursor until the page that names no next one. While a page is written, the next one is on its way.
+/// Beyond this many pages a listing is taken for endless: more than HubSpot lets an account hold, a hundred on each.
+const MOST_PAGES: usize = 200_000;
+
+/// Follows the cursor until the page that names no next one, or one that has come before. While a page is written, the next one is on its way.
 async fn list_live(
     context: &Context<'_>,
     client: &mut Client,
@@ -211,7 +223,8 @@ async fn list_live(
 ) -> Result<()> {
     let at = |records: u64| format!("the page after {records} records");
     let mut cursors = BTreeSet::new();
-    let mut last_ids = String::new();
+    // Pages by a hash of their ids: a listing in a circle is noticed by what it holds, whatever its cursors are called.
+    let mut pages = HashSet::new();
     let mut records = 0;
     let mut url = client.list_url(object, None)?;
     let mut answer = client.get(&url).await.with_context(|| at(records))?;
@@ -222,13 +235,11 @@ async fn list_live(
             "{} is empty and names a next page: the cursor leads nowhere",
             at(records)
         );
-        let mut ids = String::new();
-        for id in list.records.iter().filter_map(record::id) {
-            ids.push_str(&id);
-            ids.push('\n');
-        }
-        ensure!(ids.is_empty() || ids != last_ids, "{} repeats the one before it: the cursor leads back", at(records));
-        last_ids = ids;
+        let mut ids = DefaultHasher::new();
+        list.records.iter().filter_map(record::id).for_each(|id| id.hash(&mut ids));
+        let is_new = list.records.is_empty() || pages.insert(ids.finish());
+        ensure!(is_new, "{} repeats an earlier one: the cursor leads back", at(records));
+        ensure!(pages.len() <= MOST_PAGES, "{} is one of more than {MOST_PAGES}: the listing has no end", at(records));
         records += list.records.len() as u64;
         let next = list.next.map(|next| {
             let is_new = cursors.insert(next.clone());

@@ -138,50 +138,75 @@ fn list<'a>(of: &Members<'a>, name: &str) -> Result<Vec<Members<'a>>> {
     serde_json::from_str(list.get()).with_context(|| format!("{name} is no list of objects"))
 }
 
-/// The stages of the deal pipelines. Those already `known` are passed over: an account's archived pipelines may come in
-/// both listings.
-pub(super) fn deal_stages(
-    landing: &mut Landing,
-    page: i64,
-    body: &[u8],
-    known: &mut BTreeSet<(String, String)>,
-) -> Result<()> {
-    let answer: Members = parse(body).context("the answer is no list of pipelines")?;
-    let pipelines = list(&answer, "results").context("the answer is no list of pipelines")?;
-    for pipeline in pipelines {
-        let pipeline_id = id(&pipeline).context("a pipeline has no id")?;
-        let stages = list(&pipeline, "stages").with_context(|| format!("pipeline {pipeline_id}"))?;
-        let pipeline_label = text(pipeline.get("label")).with_context(|| format!("pipeline {pipeline_id}: label"))?;
-        let is_archived = |of: &Members| anyhow::Ok(flag(of.get("archived")).context("archived")?.unwrap_or(false));
-        let pipeline_is_archived = is_archived(&pipeline).with_context(|| format!("pipeline {pipeline_id}"))?;
-        for stage in stages {
-            let stage_id = id(&stage).with_context(|| format!("a stage of pipeline {pipeline_id} has no id"))?;
-            if !known.insert((pipeline_id.to_string(), stage_id.to_string())) {
-                continue;
+/// The stages of the deal pipelines on their way to staging.
+#[derive(Default)]
+pub(super) struct Stages {
+    /// Pipeline and stage. An account's archived pipelines may come in both listings.
+    known: BTreeSet<(String, String)>,
+    /// Whether any pipeline that is not archived has a stage.
+    is_in_use: bool,
+    /// Whether any stage says if it is closed.
+    is_flagged: bool,
+}
+
+impl Stages {
+    /// Adds the pipelines of an answer. Those that do not say whether they are archived are as the listing that was asked.
+    pub(super) fn push(&mut self, landing: &mut Landing, page: i64, body: &[u8], archived: bool) -> Result<()> {
+        let answer: Members = parse(body).context("the answer is no list of pipelines")?;
+        let pipelines = list(&answer, "results").context("the answer is no list of pipelines")?;
+        for pipeline in pipelines {
+            let pipeline_id = id(&pipeline).context("a pipeline has no id")?;
+            let stages = list(&pipeline, "stages").with_context(|| format!("pipeline {pipeline_id}"))?;
+            let pipeline_label =
+                text(pipeline.get("label")).with_context(|| format!("pipeline {pipeline_id}: label"))?;
+            let is_archived = |of: &Members| flag(of.get("archived")).context("archived");
+            let pipeline_is_archived = is_archived(&pipeline).with_context(|| format!("pipeline {pipeline_id}"))?;
+            let pipeline_is_archived = pipeline_is_archived.unwrap_or(archived);
+            for stage in stages {
+                let stage_id = id(&stage).with_context(|| format!("a stage of pipeline {pipeline_id} has no id"))?;
+                if !self.known.insert((pipeline_id.to_string(), stage_id.to_string())) {
+                    continue;
+                }
+                let of = || format!("stage {stage_id}");
+                let label = text(stage.get("label")).context("label").with_context(of)?;
+                let order = integer(stage.get("displayOrder")).context("displayOrder").with_context(of)?;
+                let metadata = stage.get("metadata").filter(|metadata| metadata.get() != "null");
+                let metadata = metadata.map(Members::of).transpose().context("metadata").with_context(of)?;
+                let metadata = |name: &str| metadata.as_ref().and_then(|metadata| metadata.get(name));
+                let is_closed = flag(metadata("isClosed")).context("isClosed").with_context(of)?;
+                let probability = decimal(metadata("probability")).context("probability").with_context(of)?;
+                self.is_in_use |= !pipeline_is_archived;
+                self.is_flagged |= is_closed.is_some();
+                landing.push(
+                    Some(page),
+                    &[
+                        Value::Text(&pipeline_id),
+                        pipeline_label.as_deref().into(),
+                        Value::Bool(pipeline_is_archived),
+                        Value::Text(&stage_id),
+                        label.as_deref().into(),
+                        order.into(),
+                        is_closed.into(),
+                        money(probability),
+                        Value::Bool(is_archived(&stage).with_context(of)?.unwrap_or(false)),
+                    ],
+                )?;
             }
-            let of = || format!("stage {stage_id}");
-            let label = text(stage.get("label")).context("label").with_context(of)?;
-            let order = integer(stage.get("displayOrder")).context("displayOrder").with_context(of)?;
-            let metadata = stage.get("metadata").filter(|metadata| metadata.get() != "null");
-            let metadata = metadata.map(Members::of).transpose().context("metadata").with_context(of)?;
-            let metadata = |name: &str| metadata.as_ref().and_then(|metadata| metadata.get(name));
-            let is_closed = flag(metadata("isClosed")).context("isClosed").with_context(of)?;
-            let probability = decimal(metadata("probability")).context("probability").with_context(of)?;
-            landing.push(
-                Some(page),
-                &[
-                    Value::Text(&pipeline_id),
-                    pipeline_label.as_deref().into(),
-                    Value::Bool(pipeline_is_archived),
-                    Value::Text(&stage_id),
-                    label.as_deref().into(),
-                    order.into(),
-                    is_closed.into(),
-                    money(probability),
-                    Value::Bool(is_archived(&stage).with_context(of)?),
-                ],
-            )?;
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Says whether deals can be judged by these stages. A deal whose stage is not among them is open, and so is one whose
+    /// stage does not say that it is closed: without any such stage every deal would count as open.
+    pub(super) fn finish(self) -> Result<()> {
+        ensure!(
+            self.is_in_use,
+            "no pipeline in use has a stage: every deal would count as open; the token may not read the pipelines"
+        );
+        ensure!(
+            self.is_flagged,
+            "no stage says whether it is closed (metadata.isClosed): every deal would count as open"
+        );
+        Ok(())
+    }
 }
