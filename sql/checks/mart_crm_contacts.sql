@@ -252,7 +252,9 @@ volume as (
 
     cross join settings
 
-    where mart.total_contacts * 100::bigint < published.total_contacts * (100 - settings.drop_pct)
+    where
+        published.total_contacts >= 5
+        and mart.total_contacts * 100::bigint < published.total_contacts * (100 - settings.drop_pct)
 
 ),
 

@@ -4,7 +4,8 @@
 --
 -- Errors: open, won and lost come to the total, which is that of the ids in the snapshot; the stages of the JSON come
 -- to the counts and, but for rounding, to the values; the average is the won value over the won deals; no stage id is
--- used by two pipelines.
+-- used by two pipelines, and none is the key of the deals without a stage; of the deals that name a stage no more than
+-- a fifth name one that no pipeline has.
 -- Warnings: a listing that HubSpot's own count does not confirm, deals listed twice, deals without a stage or in one
 -- that was deleted, stages that do not say whether they are closed, foreign amounts that HubSpot has not converted,
 -- a snapshot that lost many of the deals published before it or gained many, a pipeline whose value moved far, a
@@ -78,6 +79,29 @@ listed as (
     from deals
 
     inner join periods on deals.snapshot_date = periods.period_start
+
+    group by deals.snapshot_date
+
+),
+
+-- Deals by what is known of their stages. HubSpot moves deals out of a stage before it deletes it, so few are left in
+-- one that is gone; where they are more than a fifth, and no handful, it is the pipeline that did not come.
+placed as (
+
+    select
+        deals.snapshot_date                                                       as snapshot_date,
+        count(distinct deals.deal_id) filter (where deals.stage_id is null)       as unplaced,
+        count(distinct deals.deal_id) filter (where deals.stage_id is not null)   as named,
+        count(distinct deals.deal_id) filter (where coalesce(stages.stage_id, deals.stage_id) = 'unknown')
+                                                                                  as named_unknown,
+        count(distinct deals.deal_id) filter (where deals.stage_id is not null and stages.stage_id is null)
+                                                                                  as lost
+
+    from deals
+
+    inner join periods on deals.snapshot_date = periods.period_start
+
+    left join stages on deals.snapshot_date = stages.snapshot_date and same_key(deals.stage_id, stages.stage_id)
 
     group by deals.snapshot_date
 
@@ -249,22 +273,48 @@ listed_twice as (
 
 ),
 
-lost_stages as (
+stray_deals as (
 
     select
         'unknown_stage'                                                           as rule,
         'warning'                                                                 as severity,
-        deals.snapshot_date                                                       as period,
-        count(distinct deals.deal_id) || ' deals are in no stage that a pipeline has, and count as open'
+        placed.snapshot_date                                                      as period,
+        (placed.unplaced + placed.lost) || ' deals are in no stage that a pipeline has, and count as open'
                                                                                   as detail
 
-    from deals
+    from placed
 
-    inner join periods on deals.snapshot_date = periods.period_start
+    where placed.unplaced + placed.lost > 0 and (placed.lost < 5 or placed.lost * 5 <= placed.named)
 
-    anti join stages on deals.snapshot_date = stages.snapshot_date and same_key(deals.stage_id, stages.stage_id)
+),
 
-    group by deals.snapshot_date
+lost_pipelines as (
+
+    select
+        'unknown_stage'                                                           as rule,
+        'error'                                                                   as severity,
+        placed.snapshot_date                                                      as period,
+        placed.lost || ' of ' || placed.named || ' deals name a stage that no pipeline has, and would count as open: '
+            || 'a pipeline is missing'                                            as detail
+
+    from placed
+
+    where placed.lost >= 5 and placed.lost * 5 > placed.named
+
+),
+
+unknown_keys as (
+
+    select
+        'stage_twice'                                                             as rule,
+        'error'                                                                   as severity,
+        placed.snapshot_date                                                      as period,
+        'the key unknown of deals_by_stage stands for ' || placed.unplaced || ' deals without a stage and for '
+            || placed.named_unknown || ' in the stage of that id'                 as detail
+
+    from placed
+
+    where placed.unplaced > 0 and placed.named_unknown > 0
 
 ),
 
@@ -339,7 +389,9 @@ volume as (
 
     cross join settings
 
-    where mart.total_deals * 100::bigint < published.total_deals * (100 - settings.drop_pct)
+    where
+        published.total_deals >= 5
+        and mart.total_deals * 100::bigint < published.total_deals * (100 - settings.drop_pct)
 
 ),
 
@@ -457,7 +509,15 @@ final as (
 
     union all
 
-    select rule, severity, period, detail from lost_stages
+    select rule, severity, period, detail from unknown_keys
+
+    union all
+
+    select rule, severity, period, detail from stray_deals
+
+    union all
+
+    select rule, severity, period, detail from lost_pipelines
 
     union all
 

@@ -11,7 +11,8 @@
 -- deal without an amount counts as a deal. total_pipeline_value is the value of open deals only.
 -- average_deal_size is over the won deals: the exact sum divided once.
 -- deals_by_stage has a key per stage that holds deals, the stage's id; 'unknown' are deals without a stage, and a
--- deleted stage keeps its id without a label.
+-- deleted stage keeps its id without a label. A stage whose own id is 'unknown' has that key too, and the audit holds a
+-- snapshot in which it would stand for both.
 
 with
 

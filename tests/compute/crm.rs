@@ -250,6 +250,13 @@ fn contact_checks_fire_on_what_they_are_for() {
         named(&fewer, "volume"),
         ["warning volume 2026-01-20: 4 contacts where 10 are published for 2026-01-20"]
     );
+    // A handful moves by any share.
+    let handful = |count: usize| contacts(&rows[..count]);
+    for (published, rules) in [(4, &[][..]), (5, &["volume"])] {
+        let published = handful(published).compute().unwrap().1;
+        let found = handful(1).findings(&published);
+        assert_eq!(found.iter().map(|finding| finding.rule.as_str()).collect::<Vec<_>>(), rules);
+    }
     let stranger = contacts(&[contact("1", Some("77"), LONG_AGO), contact("2", Some("Lead"), LONG_AGO)]);
     assert_eq!(
         stranger.findings(&[]).iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -550,6 +557,54 @@ fn stages_that_say_too_little_or_too_much_are_reported() {
     );
 }
 
+/// What a snapshot of so many deals in stages of no pipeline, without a stage, and in one that is known comes to.
+fn strays(lost: usize, unplaced: usize, known: usize) -> Vec<String> {
+    let stages = [("77001122", lost), ("", unplaced), ("closedwon", known)];
+    let stages = stages.iter().flat_map(|(stage, count)| std::iter::repeat_n(*stage, *count));
+    let rows: Vec<_> = stages.zip(1..).map(|(stage, id)| deal(&id.to_string(), stage, "1")).collect();
+    deals(&rows).findings(&[]).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_pipeline_that_did_not_come_holds_the_night_and_single_strays_do_not() {
+    let warning = |count| {
+        format!(
+            "warning unknown_stage 2026-01-20: {count} deals are in no stage that a pipeline has, and count as open"
+        )
+    };
+    // A fifth of those that name a stage, and a handful.
+    assert_eq!(strays(5, 0, 20), [warning(5)]);
+    assert_eq!(strays(4, 0, 0), [warning(4)]);
+    assert_eq!(
+        strays(5, 0, 19),
+        [
+            "error unknown_stage 2026-01-20: 5 of 24 deals name a stage that no pipeline has, and would count as open: a \
+          pipeline is missing"
+        ]
+    );
+    // Deals that name no stage say nothing about pipelines.
+    assert_eq!(strays(0, 30, 1), [warning(30)]);
+    assert_eq!(strays(5, 5, 20), [warning(10)]);
+}
+
+#[test]
+fn a_stage_that_is_called_unknown_is_not_mixed_with_no_stage() {
+    let mut known = stages();
+    known.push(stage("default", "unknown", "Not yet", Some(false), Some("0.1")));
+    let found = |rows: &[Row]| -> Vec<String> {
+        deals_with(rows, &known).findings(&[]).iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(found(&[deal("1", "unknown", "1"), deal("2", "closedwon", "1")]), <[&str; 0]>::default());
+    assert_eq!(
+        found(&[deal("1", "Unknown", "1"), deal("2", "", "1"), deal("3", "", "1")]),
+        [
+            "error stage_twice 2026-01-20: the key unknown of deals_by_stage stands for 2 deals without a stage and \
+             for 1 in the stage of that id",
+            "warning unknown_stage 2026-01-20: 2 deals are in no stage that a pipeline has, and count as open",
+        ]
+    );
+}
+
 #[test]
 fn deal_checks_fire_on_what_they_are_for() {
     let rows: Vec<_> = (0..10).map(|id| deal(&id.to_string(), "closedwon", "10")).collect();
@@ -572,6 +627,12 @@ fn deal_checks_fire_on_what_they_are_for() {
     assert_eq!(scene.findings(&published), []);
     let fewer = deals(&rows[..4]).findings(&published);
     assert_eq!(named(&fewer, "volume"), ["warning volume 2026-01-20: 4 deals where 10 are published for 2026-01-20"]);
+    let handful = |count: usize| deals(&rows[..count]);
+    for (published, rules) in [(4, &[][..]), (5, &["volume"])] {
+        let published = handful(published).compute().unwrap().1;
+        let found = handful(1).findings(&published);
+        assert_eq!(found.iter().map(|finding| finding.rule.as_str()).collect::<Vec<_>>(), rules);
+    }
     let mut scene = deals(&rows);
     with_totals(&mut scene, "hubspot_deals", "deal_id", [7, 8]);
     assert_eq!(
