@@ -117,7 +117,8 @@ async fn pages_that_overlap_and_either_name_give_the_same_legs() {
 async fn failures_that_pass_are_outlived() {
     let per_second = || Reply::json(429, document("rate_limit_per_second.json"));
     let faults = FaultPlan::new()
-        .on("POST */oauth/token", 1..=1, Fault::reply(Reply::json(503, "{}")))
+        .on("POST */oauth/token", 1..=1, Fault::reply(error(429, 429, "Too many requests.")))
+        .on("POST */oauth/token", 2..=2, Fault::reply(Reply::json(503, "{\"error\": \"server_error\"}")))
         .on(HISTORY, 1..=1, Fault::reply(per_second().with("X-RateLimit-Reset", "1768989600")))
         .on(HISTORY, 2..=2, Fault::reply(per_second().with("Retry-After", "0")))
         .on(HISTORY, 4..=4, Fault::reply(per_second().with("Retry-After", "Wed, 21 Jan 2026 09:59:59 GMT")))
@@ -218,6 +219,26 @@ async fn every_bad_day_is_one_clear_line_and_leaves_nothing() {
             "Zoom answered another question: from is 2026-01-01",
         ),
         (
+            history(Reply::json(200, "{\"call_history\": [], \"total_records\": 120}")),
+            "GET phone/call_history: Zoom announces 120 records and gives none",
+        ),
+        (
+            FaultPlan::new().on(
+                "GET */phone/users",
+                ..,
+                Fault::reply(Reply::json(200, "{\"users\": [], \"total_records\": \"8\"}")),
+            ),
+            "GET phone/users: Zoom announces 8 records and gives none",
+        ),
+        (
+            FaultPlan::new().on("POST *", .., Fault::reply(Reply::json(503, "{\"error\": \"server_error\"}"))),
+            "503 Service Unavailable, gave up after 3 tries",
+        ),
+        (
+            FaultPlan::new().on("POST *", .., Fault::reply(error(429, 429, "Too many requests."))),
+            "429 Too Many Requests, gave up after 3 tries",
+        ),
+        (
             history(Reply::json(200, "{\"call_history\": [], \"next_page_token\": \"x\"}")),
             "a page without records says that more follow",
         ),
@@ -255,6 +276,16 @@ async fn a_server_that_says_nothing_is_given_up() {
     assert!(line.contains("no complete answer within 1 s, gave up after 2 tries"), "{line}");
     assert!(line.contains("pulling zoom_call_legs 2026-01-17: GET http://"), "{line}");
     assert!(began.elapsed() < Duration::from_secs(20));
+    // Nor is a token waited for without end.
+    let mut bench = Bench::with_faults(FaultPlan::new().on("POST *", .., Fault::Stall)).await;
+    bench.config.limits.http_timeout_secs = 1;
+    bench.config.limits.tries = 2;
+    let began = Instant::now();
+    let line = bench.refusal().await;
+    assert!(line.starts_with("asking Zoom for an access token: POST http://"), "{line}");
+    assert!(line.ends_with("no complete answer within 1 s, gave up after 2 tries"), "{line}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(bench.asked(), Vec::<String>::new());
 }
 
 /// A page token lives a quarter of an hour. When it dies, its list is read anew, and nothing else.
@@ -331,6 +362,10 @@ async fn what_zoom_no_longer_keeps_is_told_before_it_is_asked() {
     let error = format!("{:#}", bench.pull(&[CALLS], &["2025-07-22", "2025-07-23"]).await.unwrap_err());
     assert!(error.contains("zoom_call_legs 2025-07-22: Zoom keeps call history for six months"), "{error}");
     assert!(error.contains("2025-07-23: start there or later"), "{error}");
+    assert_eq!(bench.asked(), Vec::<String>::new());
+    // With the report and the counts of a night too, which would be refused for a reason that names no first day.
+    let error = format!("{:#}", bench.pull(&ALL, &["2025-06-30", "2026-01-20"]).await.unwrap_err());
+    assert!(error.contains("zoom_call_legs 2025-06-30") && error.contains("is 2025-07-23: start there"), "{error}");
     assert_eq!(bench.asked(), Vec::<String>::new());
     bench.pull(&[CALLS], &["2025-07-23"]).await.unwrap();
     let error = format!("{:#}", bench.pull(&[REPORT], &["2025-06-30"]).await.unwrap_err());

@@ -88,23 +88,24 @@ impl<'a> Client<'a> {
     }
 
     /// Reads a whole list. A page token that dies sends back to its first page.
+    ///
+    /// # Errors
+    /// Besides what fails on the way, a list that is empty although Zoom announces records: its totals are advisory, so
+    /// too few are for the audit to tell of, but of nothing at all a zero would be published.
     pub(super) async fn list<R>(&self, ask: &Ask, parse: impl Fn(&Record) -> Result<R>) -> Result<Listing<R>> {
-        match self {
-            Client::Saved(context, answers) => saved::list(context, answers, ask, &parse),
-            Client::Live(live) => {
-                for _ in 0..=RESTARTS {
-                    if let Some(listing) = live.list(ask, &parse).await? {
-                        return Ok(listing);
-                    }
-                    tracing::warn!(path = ask.endpoint.path, "the page token died, reading the list from its start");
-                }
-                bail!(
-                    "GET {}: the page token died {} times before the list was read: Zoom lets it live 15 minutes",
-                    ask.endpoint.path,
-                    RESTARTS + 1
-                )
-            }
+        let listing = match self {
+            Client::Saved(context, answers) => saved::list(context, answers, ask, &parse)?,
+            Client::Live(live) => live.list_patiently(ask, &parse).await?,
+        };
+        if let Outcome::Read { announced: Some(announced), received: 0 } = listing.outcome {
+            ensure!(
+                announced == 0,
+                "GET {}: Zoom announces {announced} records and gives none: the app may not read them, or Zoom is \
+                 disturbed; run the job again later",
+                ask.endpoint.path
+            );
         }
+        Ok(listing)
     }
 }
 
@@ -117,6 +118,21 @@ impl Live<'_> {
         let place = || format!("GET {}", crate::extract::http::without_query(&first));
         let said = read(endpoint, &body, &|_: &Record| Ok(())).with_context(place)?;
         Ok(!matches!(said, Said::NotAvailable(_)))
+    }
+
+    /// Reads a list, and again from its start when its page token dies.
+    async fn list_patiently<R>(&self, ask: &Ask, parse: &impl Fn(&Record) -> Result<R>) -> Result<Listing<R>> {
+        for _ in 0..=RESTARTS {
+            if let Some(listing) = self.list(ask, parse).await? {
+                return Ok(listing);
+            }
+            tracing::warn!(path = ask.endpoint.path, "the page token died, reading the list from its start");
+        }
+        bail!(
+            "GET {}: the page token died {} times before the list was read: Zoom lets it live 15 minutes",
+            ask.endpoint.path,
+            RESTARTS + 1
+        )
     }
 
     /// Reads a list once; none when its page token died on the way.

@@ -67,6 +67,7 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
     let wanted = Wanted::of(wanted)?;
     let client = Client::new(context)?;
     let today = client.today().await?;
+    calls::check_kept(&wanted.call_days, today)?;
     let mut landed = Vec::new();
 
     let mut counts = Vec::new();
@@ -79,7 +80,6 @@ pub async fn pull(context: &Context<'_>, wanted: &[(&'static Dataset, Vec<Partit
         (context.progress)(REPORT, None, asked.records.len() as u64);
         reports.insert(*month, asked);
     }
-    calls::check_kept(&wanted.call_days, today)?;
 
     for (day, counted) in counts {
         landed.push(counts::land(context, day, &counted).with_context(|| landing(COUNTS, &day))?);

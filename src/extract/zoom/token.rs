@@ -110,8 +110,13 @@ impl Credentials for AccountCredentials {
     }
 }
 
-/// Judges an answer of the token endpoint. Of its text only the standard codes are repeated.
+/// Judges an answer of the token endpoint. Of its text only the standard codes are repeated. A status that may pass is
+/// believed whatever the body says: server_error comes with a 503, and 429 is a code of Zoom's as well.
 fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
+    let by_status = standard(status, headers, body);
+    if matches!(by_status, Verdict::Retry { .. }) {
+        return by_status;
+    }
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let member = |name: &str| json.as_ref().and_then(|json| json.get(name));
     let line = status_line(status);
@@ -126,7 +131,7 @@ fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
         (Some("invalid_request"), _) => Verdict::Fail(format!("{line}: invalid_request: the account id is wrong")),
         (Some(error), _) if is_word(error) => Verdict::Fail(format!("{line}: {error}")),
         (_, Some(code)) => Verdict::Fail(format!("{line}: Zoom says {code}")),
-        _ => match standard(status, headers, body) {
+        _ => match by_status {
             Verdict::RefreshToken(reason) => Verdict::Fail(reason),
             Verdict::Done if json.is_none() => {
                 Verdict::Retry { reason: format!("{line} with something that is not JSON"), after: None }
