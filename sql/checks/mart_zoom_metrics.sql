@@ -3,11 +3,13 @@
 -- reads: zoom_call_legs, zoom_daily_report, zoom_counts, zoom_coverage
 --
 -- Errors: inbound and outbound calls are all calls, and as many as began that day by the legs alone; missed calls are
--- inbound ones, and a day without connected calls has no minutes; no figure is below zero; Zoom told of every day.
+-- inbound ones, and a day without connected calls has no minutes; no figure is below zero; Zoom told of every day; of
+-- five legs and more of a day one has a result, and of five connected ones and more one says how long it was.
 -- Warnings: what the account does not have, lists of which Zoom announced more than it gave, calls of an unknown
--- direction, results that no setting and no documentation knows, meetings without participants, an average too large
--- for its column, a day that lost many of the calls that are published for it or gained many, days without any call or
--- meeting up to the last one, and days that have no row.
+-- direction, fewer legs without a result or a duration, results that no setting and no documentation knows, meetings
+-- without participants, an average too large for its column, a newest day that the daily report does not list, a day
+-- that lost many of the calls or meetings that are published for it or gained many, or of the users, phone users or
+-- queues of the day before it, days without any call or meeting up to the last one, and days that have no row.
 
 with
 
@@ -16,13 +18,25 @@ with
 legs as (
 
     select
-        leg_id,
-        call_id,
-        direction,
-        started_at::timestamp                                                     as started_at,
-        result
+        zoom_call_legs.leg_id                                                     as leg_id,
+        zoom_call_legs.call_id                                                    as call_id,
+        zoom_call_legs.direction                                                  as direction,
+        zoom_call_legs.started_at::timestamp                                      as started_at,
+        zoom_call_legs.result                                                     as result,
+        zoom_connected_results.result is not null                                 as is_connected,
+        coalesce(
+            zoom_call_legs.seconds is not null or zoom_call_legs.ended_at >= zoom_call_legs.answered_at, false
+        )                                                                         as is_timed
 
     from zoom_call_legs
+
+    left join zoom_connected_results on zoom_call_legs.result = zoom_connected_results.result
+
+),
+
+reported as (
+
+    select report_date from zoom_daily_report
 
 ),
 
@@ -90,6 +104,65 @@ counted as (
 
 ),
 
+newest_period as (
+
+    select max(period_start) as period_start from periods
+
+),
+
+-- The account's users and queues, as far as they were counted.
+counted_now as (
+
+    select metric_date, 'users' as what, total_users as figure from mart where total_users is not null
+
+    union all
+
+    select metric_date, 'phone users' as what, phone_users as figure from mart where phone_users is not null
+
+    union all
+
+    select metric_date, 'call queues' as what, queue_count as figure from mart where queue_count is not null
+
+),
+
+counted_before as (
+
+    select metric_date, 'users' as what, total_users as figure from published where total_users is not null
+
+    union all
+
+    select metric_date, 'phone users' as what, phone_users as figure from published where phone_users is not null
+
+    union all
+
+    select metric_date, 'call queues' as what, queue_count as figure from published where queue_count is not null
+
+),
+
+-- What the legs of the calls that count say.
+said as (
+
+    select
+        periods.period_start                                                      as period,
+        count(distinct legs.leg_id)                                               as legs,
+        count(distinct legs.leg_id) filter (where legs.result is not null)        as with_result,
+        count(distinct legs.leg_id) filter (where legs.is_connected)              as connected,
+        count(distinct legs.leg_id) filter (where legs.is_connected and legs.is_timed)
+                                                                                  as timed
+
+    from periods
+
+    inner join first_legs
+        on first_legs.started_at >= periods.starts_at and first_legs.started_at < periods.ends_at
+
+    inner join legs on first_legs.call_id = legs.call_id
+
+    where first_legs.direction in ('inbound', 'outbound')
+
+    group by periods.period_start
+
+),
+
 results as (
 
     select result from zoom_connected_results
@@ -145,9 +218,11 @@ impossible as (
 
     from mart
 
+    left join said on mart.metric_date = said.period
+
     where
         mart.missed_calls > mart.inbound_calls
-        or (mart.total_calls = 0 and mart.total_call_minutes > 0)
+        or (coalesce(said.connected, 0) = 0 and mart.total_call_minutes > 0)
         or least(
             mart.total_users, mart.phone_users, mart.queue_count, mart.total_meetings, mart.total_participants,
             mart.total_meeting_minutes, mart.missed_calls, mart.total_call_minutes, mart.avg_call_duration_mins
@@ -284,6 +359,73 @@ directions as (
 
 ),
 
+-- One leg in a hundred without a result is Zoom's way; all of a day's are a member that has gone or has a new name.
+no_results as (
+
+    select
+        'no_result'                                                               as rule,
+        'error'                                                                   as severity,
+        said.period                                                               as period,
+        'none of ' || said.legs || ' legs has a result: which calls connected, and which were missed, is unknown'
+                                                                                  as detail
+
+    from said
+
+    where said.with_result = 0 and said.legs >= 5
+
+),
+
+few_results as (
+
+    select
+        'no_result'                                                               as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        sum(said.legs - said.with_result) || ' of ' || sum(said.legs)
+            || ' legs have no result; a call without any is not known to be missed, and has no minutes'
+                                                                                  as detail
+
+    from said
+
+    where said.with_result > 0 or said.legs < 5
+
+    having sum(said.with_result) < sum(said.legs)
+
+),
+
+no_durations as (
+
+    select
+        'no_duration'                                                             as rule,
+        'error'                                                                   as severity,
+        said.period                                                               as period,
+        'none of ' || said.connected || ' connected legs has a duration, nor an answer and an end'
+                                                                                  as detail
+
+    from said
+
+    where said.timed = 0 and said.connected >= 5
+
+),
+
+few_durations as (
+
+    select
+        'no_duration'                                                             as rule,
+        'warning'                                                                 as severity,
+        null::date                                                                as period,
+        sum(said.connected - said.timed) || ' of ' || sum(said.connected)
+            || ' connected legs have no duration, nor an answer and an end, and add no minutes'
+                                                                                  as detail
+
+    from said
+
+    where said.timed > 0 or said.connected < 5
+
+    having sum(said.timed) < sum(said.connected)
+
+),
+
 unknown_results as (
 
     select
@@ -344,7 +486,7 @@ too_large as (
     from mart
 
     where
-        (mart.total_calls is not null and mart.avg_call_duration_mins is null)
+        (mart.total_call_minutes is not null and mart.avg_call_duration_mins is null)
         or (
             mart.total_meetings > 0
             and mart.total_meeting_minutes is not null
@@ -353,24 +495,91 @@ too_large as (
 
 ),
 
-volume as (
+unlisted as (
 
     select
-        'volume'                                                                  as rule,
+        'unlisted'                                                                as rule,
         'warning'                                                                 as severity,
+        coverage.covered_date                                                     as period,
+        'the daily report does not list the newest day, which counts as one without meetings: Zoom may be late, and '
+            || 'the nights after restate it'                                      as detail
+
+    from coverage
+
+    inner join newest_period on coverage.covered_date = newest_period.period_start
+
+    anti join reported on coverage.covered_date = reported.report_date
+
+    where coverage.part = 'daily_report' and coverage.is_available
+
+),
+
+-- A day's calls and meetings are held against what is published for it, and the account's users and queues against
+-- those that are published last: a day is counted once.
+moves as (
+
+    select
         mart.metric_date                                                          as period,
-        coalesce(mart.total_calls::varchar, 'no known number of') || ' calls where ' || published.total_calls
-            || ' are published'                                                   as detail
+        'calls'                                                                   as what,
+        mart.total_calls                                                          as figure,
+        published.total_calls                                                     as before,
+        mart.metric_date                                                          as before_date
 
     from mart
 
     inner join published on mart.metric_date = published.metric_date
 
+    union all
+
+    select
+        mart.metric_date                                                          as period,
+        'meetings'                                                                as what,
+        mart.total_meetings                                                       as figure,
+        published.total_meetings                                                  as before,
+        mart.metric_date                                                          as before_date
+
+    from mart
+
+    inner join published on mart.metric_date = published.metric_date
+
+    union all
+
+    select
+        counted_now.metric_date                                                   as period,
+        counted_now.what                                                          as what,
+        counted_now.figure                                                        as figure,
+        counted_before.figure                                                     as before,
+        counted_before.metric_date                                                as before_date
+
+    from counted_now
+
+    inner join counted_before
+        on counted_now.what = counted_before.what and counted_now.metric_date >= counted_before.metric_date
+
+    qualify row_number() over (
+        partition by counted_now.metric_date, counted_now.what order by counted_before.metric_date desc
+    ) = 1
+
+),
+
+volume as (
+
+    select
+        'volume'                                                                  as rule,
+        'warning'                                                                 as severity,
+        moves.period                                                              as period,
+        coalesce(moves.figure::varchar, 'no known number of') || ' ' || moves.what || ' where ' || moves.before
+            || ' are published'
+            || case when moves.before_date < moves.period then ' for ' || moves.before_date else '' end
+                                                                                  as detail
+
+    from moves
+
     cross join settings
 
     where
-        published.total_calls >= 5
-        and coalesce(mart.total_calls, 0) * 100::bigint < published.total_calls * (100 - settings.drop_pct)
+        moves.before >= 5
+        and coalesce(moves.figure, 0) * 100::bigint < moves.before * (100 - settings.drop_pct)
 
 ),
 
@@ -379,19 +588,18 @@ jumps as (
     select
         'jump'                                                                    as rule,
         'warning'                                                                 as severity,
-        mart.metric_date                                                          as period,
-        mart.total_calls || ' calls where ' || published.total_calls || ' are published'
+        moves.period                                                              as period,
+        moves.figure || ' ' || moves.what || ' where ' || moves.before || ' are published'
+            || case when moves.before_date < moves.period then ' for ' || moves.before_date else '' end
                                                                                   as detail
 
-    from mart
-
-    inner join published on mart.metric_date = published.metric_date
+    from moves
 
     cross join settings
 
     where
-        published.total_calls >= 5
-        and mart.total_calls * 100::bigint > published.total_calls * (100 + settings.jump_pct)
+        moves.before >= 5
+        and moves.figure * 100::bigint > moves.before * (100 + settings.jump_pct)
 
 ),
 
@@ -474,6 +682,22 @@ final as (
 
     union all
 
+    select rule, severity, period, detail from no_results
+
+    union all
+
+    select rule, severity, period, detail from few_results
+
+    union all
+
+    select rule, severity, period, detail from no_durations
+
+    union all
+
+    select rule, severity, period, detail from few_durations
+
+    union all
+
     select rule, severity, period, detail from unheard_of
 
     union all
@@ -483,6 +707,10 @@ final as (
     union all
 
     select rule, severity, period, detail from too_large
+
+    union all
+
+    select rule, severity, period, detail from unlisted
 
     union all
 

@@ -1,7 +1,8 @@
 -- explain of mart_zoom_metrics: what each staged row brings to each number.
 --
 -- A call brings 1 to each count that it is in, a day of the report its sums, a list how many are on it.
--- total_call_minutes divides the seconds of the calls by 60; avg_call_duration_mins by 60 for each connected call.
+-- total_call_minutes divides the seconds of the calls by 60; avg_call_duration_mins by 60 for each connected call. A
+-- call of which Zoom does not say how long it was brings neither; where none was timed there is nothing to divide.
 
 parts as (
 
@@ -109,7 +110,7 @@ final as (
     union all
 
     select
-        period_start,
+        metric_date as period_start,
         'total_call_minutes' as column_name,
         null::varchar as entry,
         'denominator' as how,
@@ -119,7 +120,11 @@ final as (
         null::varchar as counted,
         60::decimal(38, 18) as part
 
-    from periods
+    from contributions
+
+    where is_connected and seconds is not null
+
+    group by metric_date
 
     union all
 
@@ -136,7 +141,7 @@ final as (
 
     from contributions
 
-    where is_connected
+    where is_connected and seconds is not null
 
     union all
 
@@ -153,7 +158,7 @@ final as (
 
     from contributions
 
-    where is_connected
+    where is_connected and seconds is not null
 
 )
 

@@ -7,8 +7,12 @@
 -- outbound; a call of an unknown direction is in neither, nor in the minutes, and the audit reports it.
 -- A call is connected when the result of any leg is one of zoom_connected_results. An inbound call that did not connect
 -- is missed when the result of its last leg is one of zoom_missed_results, which has voicemail in it only by setting.
--- A connected call lasts as long as its longest connected leg; what rang unanswered lasts nothing. Seconds are summed,
--- and rounded to minutes once, half up. The average is over connected calls, 0 when there are none.
+-- A connected call lasts as long as its longest connected leg, whose seconds are those that Zoom delivers, else those
+-- from answer to end; what rang unanswered lasts nothing. Seconds are summed, and rounded to minutes once, half up. The
+-- average is over connected calls, 0 when there are none.
+-- Of a call without any result nobody knows whether it connected, and of a connected one without seconds how long it
+-- was: they add nothing to minutes and missed calls, and do not divide the average. A day that has only such calls
+-- where another would have counted has null.
 -- Meetings, participants and minutes are Zoom's daily report's; a day that it does not list had none. The average is
 -- minutes over meetings.
 -- Users, phone users and call queues count all statuses, as of the day, without users created after it. A day on which
@@ -27,9 +31,16 @@ legs as (
         zoom_call_legs.direction                                                  as direction,
         zoom_call_legs.started_at::timestamp                                      as started_at,
         coalesce(zoom_call_legs.ended_at, zoom_call_legs.started_at)::timestamp   as ended_at,
-        zoom_call_legs.seconds                                                    as seconds,
+        coalesce(
+            zoom_call_legs.seconds,
+            case
+                when zoom_call_legs.ended_at >= zoom_call_legs.answered_at
+                    then date_sub('second', zoom_call_legs.answered_at::timestamp, zoom_call_legs.ended_at::timestamp)
+            end
+        )                                                                         as seconds,
         zoom_missed_results.result is not null                                    as is_missed,
-        zoom_connected_results.result is not null                                 as is_connected,
+        case when zoom_call_legs.result is not null then zoom_connected_results.result is not null end
+                                                                                  as is_connected,
         zoom_call_legs.page                                                       as page
 
     from zoom_call_legs
@@ -81,7 +92,7 @@ coverage as (
 
 ),
 
--- Logic: what a call came to.
+-- Logic: what a call came to. A leg without a result says nothing of whether its call connected.
 
 calls as (
 
@@ -95,7 +106,7 @@ calls as (
         last(
             legs.is_missed order by legs.started_at, legs.ended_at, legs.leg_id
         )                                                                         as ended_missed,
-        coalesce(max(legs.seconds) filter (where legs.is_connected), 0)           as seconds,
+        max(legs.seconds) filter (where legs.is_connected)                        as seconds,
         min(legs.page)                                                            as page
 
     from legs
@@ -115,9 +126,11 @@ contributions as (
         calls.page                                                                as source_page,
         calls.direction                                                           as direction,
         calls.is_connected                                                        as is_connected,
-        calls.direction = 'inbound' and not calls.is_connected and calls.ended_missed
+        calls.direction = 'inbound'
+            and case when calls.is_connected then false when not calls.is_connected then calls.ended_missed end
                                                                                   as is_missed,
-        case when calls.is_connected then calls.seconds else 0 end                as seconds,
+        case when calls.is_connected then calls.seconds when not calls.is_connected then 0 end
+                                                                                  as seconds,
         null::bigint                                                              as meetings,
         null::bigint                                                              as participants,
         null::bigint                                                              as meeting_minutes,
@@ -204,7 +217,12 @@ sums as (
         count(*) filter (where contributions.direction = 'inbound')               as inbound_calls,
         count(*) filter (where contributions.direction = 'outbound')              as outbound_calls,
         count(*) filter (where contributions.is_missed)                           as missed_calls,
-        count(*) filter (where contributions.is_connected)                        as connected_calls,
+        count(*) filter (where contributions.direction = 'inbound' and contributions.is_missed is null)
+                                                                                  as unjudged_calls,
+        count(*) filter (where contributions.is_connected and contributions.seconds is not null)
+                                                                                  as timed_calls,
+        count(*) filter (where contributions.direction is not null and contributions.seconds is null)
+                                                                                  as untimed_calls,
         coalesce(sum(contributions.seconds), 0)                                   as seconds
 
     from contributions
@@ -248,15 +266,22 @@ final as (
                                                                                   as inbound_calls,
         case when coverage.has_calls then coalesce(sums.outbound_calls, 0) end::integer
                                                                                   as outbound_calls,
-        case when coverage.has_calls then coalesce(sums.missed_calls, 0) end::integer
-                                                                                  as missed_calls,
-        -- Half up: no seconds are below zero.
-        case when coverage.has_calls then (coalesce(sums.seconds, 0) + 30) // 60 end::integer
-                                                                                  as total_call_minutes,
         case
             when not coverage.has_calls then null
-            when coalesce(sums.connected_calls, 0) = 0 then 0
-            else fits(ratio(sums.seconds, 60 * sums.connected_calls), 8, 2)
+            when sums.unjudged_calls > 0 and sums.unjudged_calls = sums.inbound_calls then null
+            else coalesce(sums.missed_calls, 0)
+        end::integer                                                              as missed_calls,
+        case
+            when not coverage.has_calls then null
+            when sums.timed_calls = 0 and sums.untimed_calls > 0 then null
+            -- Half up: no seconds are below zero.
+            else (coalesce(sums.seconds, 0) + 30) // 60
+        end::integer                                                              as total_call_minutes,
+        case
+            when not coverage.has_calls then null
+            when sums.timed_calls = 0 and sums.untimed_calls > 0 then null
+            when coalesce(sums.timed_calls, 0) = 0 then 0
+            else fits(ratio(sums.seconds, 60 * sums.timed_calls), 8, 2)
         end::decimal(8, 2)                                                        as avg_call_duration_mins,
         case when sums.has_queues then sums.queue_count end::integer              as queue_count
 

@@ -167,7 +167,17 @@ const ASKED: &[Asked] = &[
             (Ranges, &["impossible", "too_large"]),
             (
                 Completeness,
-                &["gap", "not_covered", "not_available", "incomplete", "unknown_direction", "unknown_result"],
+                &[
+                    "gap",
+                    "not_covered",
+                    "not_available",
+                    "incomplete",
+                    "unknown_direction",
+                    "no_result",
+                    "no_duration",
+                    "unknown_result",
+                    "unlisted",
+                ],
             ),
             (Volume, &["volume"]),
             (Staleness, &["stale"]),

@@ -263,12 +263,192 @@ fn calls_that_say_little_are_counted_as_far_as_they_go() {
         ("a", "1", "inbound", NOON, 7, ""),
         ("b", "2", "", NOON, 600, "answered"),
         ("c", "3", "sideways", NOON, 600, "answered"),
+        ("d", "4", "inbound", NOON, 30, "busy"),
+        ("e", "5", "inbound", NOON, 90, "answered"),
     ];
     let rows: Vec<Row> = legs.iter().map(leg).collect();
     let scene = scene(zoom_org(|_| {}), &rows);
-    assert_row(&scene.mart()[0], &[("total_calls", "1"), ("missed_calls", "0"), ("total_call_minutes", "0")]);
-    assert_eq!(scene.rules(), [("unknown_direction".into(), Some(day(DAY)))]);
-    assert!(scene.findings(&[])[0].detail.starts_with("2 calls are neither"));
+    let expected = [("total_calls", "3"), ("missed_calls", "1"), ("avg_call_duration_mins", "1.50")];
+    assert_row(&scene.mart()[0], &expected);
+    let findings: Vec<_> = scene.findings(&[]).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        findings,
+        [
+            "warning no_result: 1 of 3 legs have no result; a call without any is not known to be missed, and has no \
+             minutes",
+            "warning unknown_direction 2026-01-20: 2 calls are neither inbound nor outbound and are not counted",
+        ]
+    );
+}
+
+/// What is said of a day of calls, with its row.
+fn said_of(legs: &[Row]) -> (Vec<String>, BTreeMap<String, String>) {
+    let scene = scene(zoom_org(|_| {}), legs);
+    (scene.findings(&[]).iter().map(ToString::to_string).collect(), scene.mart().remove(0))
+}
+
+#[test]
+fn a_day_whose_legs_have_no_result_is_no_day_of_zeros() {
+    let silent = |count: usize, direction: &str| -> Vec<Row> {
+        let ids = (0..count).map(|id| id.to_string());
+        ids.map(|id| leg(&(&id, &id, direction, NOON, 60, ""))).collect()
+    };
+    let unknown = [("missed_calls", "null"), ("total_call_minutes", "null"), ("avg_call_duration_mins", "null")];
+    let (findings, row) = said_of(&silent(5, "inbound"));
+    assert_row(&row, &unknown);
+    assert_row(&row, &[("total_calls", "5"), ("inbound_calls", "5")]);
+    let held = "error no_result 2026-01-20: none of 5 legs has a result: which calls connected, and which were missed, \
+                is unknown";
+    assert_eq!(findings, [held]);
+    // A handful is a quiet day: what is unknown is null, and the rest is published.
+    let (findings, row) = said_of(&silent(4, "inbound"));
+    assert_row(&row, &unknown);
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].starts_with("warning no_result: 4 of 4 legs have no result"), "{findings:?}");
+    // A call that we place is not missed, whatever became of it.
+    let (_, row) = said_of(&silent(2, "outbound"));
+    assert_row(&row, &[("missed_calls", "0"), ("total_call_minutes", "null"), ("avg_call_duration_mins", "null")]);
+    // One that is known is enough to count it: a minute and a half, of one call.
+    let mut legs = silent(9, "inbound");
+    legs.push(leg(&("a", "a", "inbound", NOON, 90, "answered")));
+    let (findings, row) = said_of(&legs);
+    assert_row(&row, &[("missed_calls", "0"), ("total_call_minutes", "2"), ("avg_call_duration_mins", "1.50")]);
+    assert!(findings[0].starts_with("warning no_result: 9 of 10 legs have no result"), "{findings:?}");
+    // Of a call with several legs one result is enough.
+    let (_, row) = said_of(&[
+        leg(&("a", "1", "inbound", NOON, 20, "")),
+        leg(&("a", "2", "inbound", LATER, 20, "no_answer")),
+        leg(&("b", "3", "inbound", NOON, 20, "no_answer")),
+        leg(&("b", "4", "inbound", LATER, 20, "")),
+    ]);
+    assert_row(&row, &[("missed_calls", "1"), ("total_call_minutes", "0"), ("avg_call_duration_mins", "0.00")]);
+}
+
+#[test]
+fn a_duration_that_is_missing_is_the_time_from_answer_to_end_or_unknown() {
+    let open = |id: &str, result: &str| {
+        let mut row = leg(&(id, id, "inbound", NOON, 0, result));
+        row.0.remove("seconds");
+        row
+    };
+    let between =
+        |id: &str, answered: &str, ended: &str| open(id, "answered").at("answered_at", answered).at("ended_at", ended);
+    // Twenty seconds of ringing, then two minutes and three seconds of talk.
+    let (findings, row) = said_of(&[between("a", LATER, "2026-01-20T18:02:23Z")]);
+    assert_row(&row, &[("total_call_minutes", "2"), ("avg_call_duration_mins", "2.05")]);
+    assert_eq!(findings, <[&str; 0]>::default());
+    // An unknown length adds nothing and divides nothing: three minutes of one call.
+    let known = leg(&("b", "b", "inbound", NOON, 180, "answered"));
+    let (findings, row) = said_of(&[open("a", "answered"), known.clone()]);
+    assert_row(&row, &[("total_calls", "2"), ("total_call_minutes", "3"), ("avg_call_duration_mins", "3.00")]);
+    let some =
+        "warning no_duration: 1 of 2 connected legs have no duration, nor an answer and an end, and add no minutes";
+    assert_eq!(findings, [some]);
+    // An end before the answer is no length, and half of the pair none either.
+    for broken in [between("a", LATER, NOON), open("a", "answered").at("answered_at", NOON)] {
+        assert_eq!(said_of(&[broken, known.clone()]).0, [some]);
+    }
+    // Where none has a length, there are no minutes; an unanswered call beside them does not make it zero.
+    let unknown = [("missed_calls", "1"), ("total_call_minutes", "null"), ("avg_call_duration_mins", "null")];
+    let rows = |count: usize| -> Vec<Row> {
+        let open = (0..count).map(|id| open(&id.to_string(), "connected"));
+        open.chain([leg(&("z", "z", "inbound", NOON, 30, "busy"))]).collect()
+    };
+    let (findings, row) = said_of(&rows(4));
+    assert_row(&row, &unknown);
+    assert!(findings[0].starts_with("warning no_duration: 4 of 4 connected legs"), "{findings:?}");
+    let (findings, row) = said_of(&rows(5));
+    assert_row(&row, &unknown);
+    assert_eq!(
+        findings,
+        ["error no_duration 2026-01-20: none of 5 connected legs has a duration, nor an answer and an end"]
+    );
+}
+
+#[test]
+fn minutes_need_a_connected_call() {
+    let busy = scene(zoom_org(|_| {}), &[leg(&("a", "1", "inbound", NOON, 30, "busy"))]);
+    let found = rules_after(&busy, "update mart set total_call_minutes = 1");
+    assert_eq!(found, [("impossible".to_owned(), Severity::Error, Some(day(DAY)))]);
+}
+
+/// A day with so many meetings, users, phone users and queues.
+fn sized(date: &str, meetings: i64, users: i64, phone_users: i64, queues: i64) -> Scene {
+    let mut scene = Scene::new("etl_zoom_metrics", zoom_org(|_| {}), date, date);
+    let partition = Partition::Day(day(date));
+    let mut land = |name, partition, rows: &[Row]| scene.land(dataset(name).unwrap(), partition, rows);
+    land("zoom_call_legs", partition, &[]);
+    let listed = Row::default().day("report_date", date).int("meetings", meetings);
+    let listed = listed.int("participants", 2 * meetings).int("meeting_minutes", 30 * meetings);
+    land("zoom_daily_report", Partition::month_of(day(date)), &[listed]);
+    let counted = [
+        count("users", "active", users),
+        count("phone_users", "activate", phone_users),
+        count("call_queues", "all", queues),
+    ];
+    land("zoom_counts", partition, &counted);
+    land("zoom_coverage", partition, &[cover(date, "calls", true), cover(date, "daily_report", true)]);
+    scene
+}
+
+#[test]
+fn meetings_users_and_queues_that_vanish_or_multiply_are_told() {
+    let published = sized("2026-01-19", 20, 10, 8, 6).compute().unwrap().1;
+    let said = |scene: Scene| -> Vec<String> {
+        let findings = scene.findings(&published);
+        // That there are days without calls is another rule's.
+        findings.iter().map(ToString::to_string).filter(|said| !said.contains("stale")).collect()
+    };
+    // The next day's meetings are its own; its users are held against those of the day before.
+    assert_eq!(said(sized("2026-01-20", 1, 9, 8, 6)), <[&str; 0]>::default());
+    assert_eq!(
+        said(sized("2026-01-20", 20, 4, 0, 2)),
+        [
+            "warning volume 2026-01-20: 0 phone users where 8 are published for 2026-01-19",
+            "warning volume 2026-01-20: 2 call queues where 6 are published for 2026-01-19",
+            "warning volume 2026-01-20: 4 users where 10 are published for 2026-01-19",
+        ]
+    );
+    assert_eq!(
+        said(sized("2026-01-20", 20, 16, 8, 6)),
+        ["warning jump 2026-01-20: 16 users where 10 are published for 2026-01-19"]
+    );
+    // The same day again.
+    assert_eq!(
+        said(sized("2026-01-19", 0, 10, 8, 10)),
+        [
+            "warning jump 2026-01-19: 10 call queues where 6 are published",
+            "warning volume 2026-01-19: 0 meetings where 20 are published",
+        ]
+    );
+    assert_eq!(
+        said(sized("2026-01-19", 31, 10, 8, 6)),
+        ["warning jump 2026-01-19: 31 meetings where 20 are published"]
+    );
+    // A handful moves by any share.
+    let published = sized("2026-01-19", 4, 4, 4, 4).compute().unwrap().1;
+    assert_eq!(sized("2026-01-19", 0, 0, 0, 9).findings(&published), []);
+}
+
+#[test]
+fn a_newest_day_that_the_report_does_not_list_is_told() {
+    let dates = ["2026-01-19", DAY];
+    for (listed, rules) in [
+        (&dates[..], vec![]),
+        (&dates[..1], vec![("unlisted".to_owned(), Some(day(DAY)))]),
+        // A day before it may have had no meetings.
+        (&dates[1..], vec![]),
+    ] {
+        let mut scene = Scene::new("etl_zoom_metrics", zoom_org(|_| {}), dates[0], dates[1]);
+        for date in dates {
+            let covered = [cover(date, "calls", true), cover(date, "daily_report", true)];
+            scene.land(dataset("zoom_call_legs").unwrap(), Partition::Day(day(date)), &[]);
+            scene.land(dataset("zoom_coverage").unwrap(), Partition::Day(day(date)), &covered);
+        }
+        let rows = listed.iter().map(|date| Row::default().day("report_date", date).int("meetings", 0));
+        report(&mut scene, &rows.collect::<Vec<_>>());
+        assert_eq!(scene.rules(), rules, "{listed:?}");
+    }
 }
 
 #[test]
@@ -379,7 +559,7 @@ fn every_check_fires_on_what_is_broken_and_on_nothing_else() {
         &[cover(DAY, "calls", true).int("announced", 3).int("received", 2), cover(DAY, "daily_report", true)],
     );
     counts(&mut short, &[count("users", "active", 4).int("announced", 9)]);
-    assert_eq!(short.rules(), [("incomplete".into(), at), ("incomplete".into(), at)]);
+    assert_eq!(short.rules(), [("incomplete".into(), at), ("incomplete".into(), at), ("unlisted".into(), at)]);
     // A result that nobody has classed.
     let odd = scene(zoom_org(|_| {}), &[leg(&("a", "1", "inbound", NOON, 9, "teleported"))]);
     let findings = odd.findings(&[]);
@@ -408,14 +588,15 @@ fn contributions_name_the_calls_and_pages_behind_a_figure() {
     assert!(found.iter().all(|row| row["source_page"] == "0"), "{found:?}");
 }
 
-/// The rules of calls a second time, in Rust.
-fn expected(legs: &[(u8, u8, u8, i64, usize)]) -> [i64; 5] {
+/// The rules of calls a second time, in Rust: inbound, outbound, missed, connected, seconds. `None` where nothing that
+/// would have counted is known. Results from 13 on are none.
+fn expected(legs: &[(u8, u8, u8, i64, usize)]) -> (i64, i64, Option<i64>, Option<(i64, i64)>) {
     let mut calls: BTreeMap<u8, Vec<(i64, u8, usize, i64)>> = BTreeMap::new();
-    for (at, (call, direction, start, seconds, result)) in legs.iter().enumerate() {
+    for (at, (call, direction, start, seconds, _)) in legs.iter().enumerate() {
         calls.entry(*call).or_default().push((i64::from(*start), *direction, at, *seconds));
-        let _ = result;
     }
     let (mut inbound, mut outbound, mut missed, mut connected, mut total) = (0, 0, 0, 0, 0);
+    let (mut silent, mut silent_inbound) = (0, 0);
     for mut of_call in calls.into_values() {
         of_call.sort_by_key(|(start, direction, at, _)| (*start, [1, 0, 2][usize::from(*direction)], *at));
         let direction = of_call[0].1;
@@ -427,11 +608,17 @@ fn expected(legs: &[(u8, u8, u8, i64, usize)]) -> [i64; 5] {
         }
         inbound += i64::from(direction == 0);
         outbound += i64::from(direction == 1);
+        if of_call.iter().all(|leg| legs[leg.2].4 == 13) {
+            silent += 1;
+            silent_inbound += i64::from(direction == 0);
+            continue;
+        }
         missed += i64::from(direction == 0 && talk.is_none() && (6..11).contains(&last));
         connected += i64::from(talk.is_some());
         total += talk.unwrap_or_default();
     }
-    [inbound, outbound, missed, connected, total]
+    let missed = (inbound == 0 || silent_inbound < inbound).then_some(missed);
+    (inbound, outbound, missed, (connected > 0 || silent == 0).then_some((connected, total)))
 }
 
 #[test]
@@ -451,19 +638,21 @@ fn the_zoom_mart_agrees_with_a_second_writing_of_its_rules() {
             })
             .collect();
         let row = scene(zoom_org(|_| {}), &rows).mart().remove(0);
-        let [inbound, outbound, missed, connected, total] = expected(&legs);
-        let average = match connected {
-            0 => "0.00".to_owned(),
-            calls => {
+        let (inbound, outbound, missed, talk) = expected(&legs);
+        let average = match talk {
+            None => "null".to_owned(),
+            Some((0, _)) => "0.00".to_owned(),
+            Some((calls, total)) => {
                 let hundredths = (200 * total + 60 * calls) / (120 * calls);
                 format!("{}.{:02}", hundredths / 100, hundredths % 100)
             }
         };
+        let or_null = |number: Option<i64>| number.map_or("null".to_owned(), |number| number.to_string());
         for (name, value) in [
             ("inbound_calls", inbound.to_string()),
             ("outbound_calls", outbound.to_string()),
-            ("missed_calls", missed.to_string()),
-            ("total_call_minutes", ((total + 30) / 60).to_string()),
+            ("missed_calls", or_null(missed)),
+            ("total_call_minutes", or_null(talk.map(|(_, total)| (total + 30) / 60))),
             ("avg_call_duration_mins", average),
         ] {
             prop_assert_eq!(&row[name], &value, "{}", name);
