@@ -3,8 +3,9 @@
 use std::fs;
 
 use chrono::{Days, NaiveDate};
-use marts::sandbox::http::{Fault, FaultPlan};
+use marts::sandbox::http::{Fault, FaultPlan, Reply};
 use marts::sandbox::zoom::error;
+use serde_json::json;
 
 use super::stage::{Stage, as_of, day};
 
@@ -140,6 +141,9 @@ async fn what_the_account_does_not_have_is_null_and_said_once() {
         .collect();
     assert_eq!(stage.rows(MART), expected);
 
+    // What is unknown is explained as such.
+    stage.ends(&["explain", "mart_zoom_metrics", "--org", "vital"], 0);
+
     // A scope that is missing is no missing feature: the mart stays as it is.
     let lacking = "Invalid access token, does not contain scopes:[phone:read:list_call_logs:admin].";
     let plan = FaultPlan::new().on("GET */phone/call_history", .., Fault::reply(error(400, 4711, lacking)));
@@ -147,6 +151,37 @@ async fn what_the_account_does_not_have_is_null_and_said_once() {
     let (table, _) = stage.night(&[JOB], 1);
     assert!(table.contains("lacks the scope phone:read:list_call_logs:admin"), "{table}");
     assert_eq!(stage.rows(MART), expected);
+}
+
+/// So many inbound legs at noon of the day reported, as an answer to every question for calls.
+fn noon(legs: usize, result: Option<&str>) -> FaultPlan {
+    let leg = |number: usize| {
+        let (id, start) = (number.to_string(), format!("{}T18:00:00Z", as_of()));
+        json!({ "call_history_uuid": id, "direction": "inbound", "start_time": start, "call_result": result })
+    };
+    let page = json!({ "call_history": (0..legs).map(leg).collect::<Vec<_>>(), "total_records": legs });
+    FaultPlan::new().on("GET */phone/call_history", .., Fault::reply(Reply::json(200, page.to_string())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_which_zoom_says_nothing_are_null_or_held() {
+    let stage = Stage::start().await;
+    let newest = || {
+        stage.rows(
+            "select total_calls, missed_calls, total_call_minutes, avg_call_duration_mins from mart_zoom_metrics
+             order by metric_date desc limit 1",
+        )
+    };
+    stage.world.zoom.set_faults(noon(4, Some("answered")));
+    let (table, _) = stage.night(&[JOB], 0);
+    assert!(table.contains("no_duration"), "{table}");
+    assert_eq!(newest(), [["4", "0", "", ""]]);
+    stage.ends(&["explain", "mart_zoom_metrics", "--org", "vital"], 0);
+    // A member that is gone from every leg: that day keeps what is published, the others are restated.
+    stage.world.zoom.set_faults(noon(6, None));
+    let (table, _) = stage.night(&[JOB], 3);
+    assert!(table.contains("none of 6 legs has a result"), "{table}");
+    assert_eq!(newest(), [["4", "0", "", ""]]);
 }
 
 /// Facts of job 4: a sub-call that fails is a failed pull; nothing of the night is published or left staged.
