@@ -213,7 +213,8 @@ const SEARCH: &str = "POST";
 /// Beyond this many pages a listing is taken for endless: more than HubSpot lets an account hold, a hundred on each.
 const MOST_PAGES: usize = 200_000;
 
-/// Follows the cursor until the page that names no next one, or one that has come before. While a page is written, the next one is on its way.
+/// Follows the cursor until the page that names no next one. While a page is written, the next one is on its way. A page
+/// that has come before is an error.
 async fn list_live(
     context: &Context<'_>,
     client: &mut Client,
