@@ -359,7 +359,8 @@ directions as (
 
 ),
 
--- One leg in a hundred without a result is Zoom's way; all of a day's are a member that has gone or has a new name.
+-- One leg in a hundred without a result is Zoom's way, of which nobody is told every night; more than one in twenty is
+-- worth a word, and all of a day's are a member that has gone or has a new name.
 no_results as (
 
     select
@@ -389,7 +390,7 @@ few_results as (
 
     where said.with_result > 0 or said.legs < 5
 
-    having sum(said.with_result) < sum(said.legs)
+    having sum(said.with_result) * 20 < sum(said.legs) * 19
 
 ),
 

@@ -314,6 +314,10 @@ fn a_day_whose_legs_have_no_result_is_no_day_of_zeros() {
     let (findings, row) = said_of(&legs);
     assert_row(&row, &[("missed_calls", "0"), ("total_call_minutes", "2"), ("avg_call_duration_mins", "1.50")]);
     assert!(findings[0].starts_with("warning no_result: 9 of 10 legs have no result"), "{findings:?}");
+    // One leg in twenty is nothing to tell of every night.
+    let answered = (1..20).map(|id| leg(&(&format!("a{id}"), &format!("a{id}"), "inbound", NOON, 60, "answered")));
+    let (findings, _) = said_of(&answered.chain(silent(1, "inbound")).collect::<Vec<_>>());
+    assert_eq!(findings, [""; 0]);
     // Of a call with several legs one result is enough.
     let (_, row) = said_of(&[
         leg(&("a", "1", "inbound", NOON, 20, "")),
