@@ -19,7 +19,7 @@ use crate::ledger::{self, Finished};
 use crate::periods::{self, Partition};
 use crate::postgres::Locked;
 use crate::publish::{self, Organization};
-use crate::staging::Manifest;
+use crate::staging::{Landed, Manifest};
 
 /// What a mart is computed from, for a thread of its own.
 struct Ingredients {
@@ -201,14 +201,11 @@ impl Night<'_> {
     async fn land(&self, org: &Org, plan: &Plan, window: Window, tonight: &mut Tonight) -> Result<Pulls> {
         if self.request.from_staging {
             // All that is read is held against its checksums.
-            let (staging, org, wanted) = (self.staging.clone(), org.slug.clone(), plan.wanted.clone());
+            let (staging, its, wanted) = (self.staging.clone(), org.clone(), plan.wanted.clone());
             let as_of_pull = self.request.as_of_pull;
-            return self.blocking(move || Pulls::winners(&staging, &org, &wanted, as_of_pull)).await;
-        }
-        let snapshots = Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?;
-        for snapshot in &snapshots {
-            let Manifest { dataset, period, pulled_at, .. } = snapshot.manifest();
-            (self.tell)(&Event::Staged { org: &org.slug, dataset, period, pulled_at: *pulled_at });
+            let pulls = self.blocking(move || Pulls::winners(&staging, &its, &wanted, as_of_pull)).await?;
+            pulls.gone_by(&plan.wanted).for_each(staged);
+            return Ok(pulls);
         }
         let told = |dataset: &str, partition: Option<Partition>, rows: u64| match partition {
             None => (self.tell)(&Event::Pulling { org: &org.slug, dataset, rows }),
@@ -221,6 +218,10 @@ impl Night<'_> {
             config: &self.config,
             org,
             staging: &staging,
+        let staged = |snapshot: &Landed| {
+            let Manifest { dataset, period, pulled_at, .. } = snapshot.manifest();
+            (self.tell)(&Event::Staged { org: &org.slug, dataset, period, pulled_at: *pulled_at });
+        };
             clock: self.clock.clone(),
             pulled_at: self.clock.now(),
             as_of: window.as_of,
@@ -232,6 +233,8 @@ impl Night<'_> {
         let mut missing = wanted.clone();
         for Wanted { dataset, partitions, .. } in &mut missing {
             partitions.retain(|partition| !tonight.contains_key(&(dataset.name, *partition)));
+        let snapshots = Pulls::snapshots(&self.staging, org, &plan.wanted, None)?;
+        snapshots.iter().for_each(staged);
         }
         if missing.iter().any(|wanted| !wanted.partitions.is_empty()) {
             extract::land(&context, self.database, plan.source.connector, &missing).await?;
