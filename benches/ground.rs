@@ -145,7 +145,7 @@ impl Scene {
             let source = source_for(job, org).expect("a source");
             let mut plan =
                 plan(job, source, org, Window { as_of: as_of(), range: None, is_present: true }).expect("a plan");
-            let pulls = Pulls::winners(&staging, &org.slug, &plan.wanted, None).expect("it is staged");
+            let pulls = Pulls::winners(&staging, org, &plan.wanted, None).expect("it is staged");
             plan.leave_out_absent(&pulls);
             scene.tasks.push(Task { org: at, plan, pulls });
         }

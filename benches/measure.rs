@@ -119,7 +119,7 @@ fn compute() -> Value {
     let config = config();
     let (org, plan) = planned(&config, "etl_app_analytics");
     let staging = Staging::new(&config.staging.path);
-    let pulls = Pulls::winners(&staging, &org.slug, &plan.wanted, None).expect("it is staged");
+    let pulls = Pulls::winners(&staging, org, &plan.wanted, None).expect("it is staged");
     let (rows, bytes) = size(pulls.all());
     let inputs = Inputs { config: &config, org, plan: &plan, pulls: &pulls, as_of: as_of() };
     let clock = Clock::start();

@@ -17,6 +17,8 @@ pub struct Job {
     pub periods: Periods,
     /// When it runs by default, local time of the organisation: hour and minute (specification, section 4).
     pub schedule: (u8, u8),
+    /// Other marts that its audit compares it with: their rows, as this run leaves them, are relations of their names.
+    pub beside: &'static [&'static str],
     /// Where its numbers may come from, best first: an organisation uses the first whose connector it has.
     pub sources: &'static [Source],
     /// One sentence for `marts jobs`.
@@ -118,6 +120,7 @@ pub static JOBS: &[Job] = &[
         key: &["sales_date"],
         periods: Periods::Days { count: 45 },
         schedule: (1, 0),
+        beside: &[],
         sources: &[Source {
             connector: Connector::Softbase,
             source_system: "softbase",
@@ -138,6 +141,7 @@ pub static JOBS: &[Job] = &[
         key: &["snapshot_date"],
         periods: Periods::Days { count: 1 },
         schedule: (1, 30),
+        beside: &["mart_sales_daily"],
         sources: &[Source {
             connector: Connector::Softbase,
             source_system: "softbase",
@@ -160,6 +164,7 @@ pub static JOBS: &[Job] = &[
         key: &["year", "month"],
         periods: Periods::Months { count: 14 },
         schedule: (2, 0),
+        beside: &[],
         sources: &[
             Source {
                 connector: Connector::QuickBooks,
@@ -192,6 +197,7 @@ pub static JOBS: &[Job] = &[
         key: &["year", "month"],
         periods: Periods::Months { count: 14 },
         schedule: (2, 0),
+        beside: &[],
         sources: &[Source {
             connector: Connector::SoftbaseLedger,
             source_system: "softbase_gl",
@@ -209,6 +215,7 @@ pub static JOBS: &[Job] = &[
         key: &["snapshot_date"],
         periods: Periods::Days { count: 1 },
         schedule: (3, 0),
+        beside: &[],
         sources: &[Source {
             connector: Connector::HubSpot,
             source_system: "hubspot",
@@ -229,6 +236,7 @@ pub static JOBS: &[Job] = &[
         key: &["snapshot_date"],
         periods: Periods::Days { count: 1 },
         schedule: (3, 0),
+        beside: &[],
         sources: &[Source {
             connector: Connector::HubSpot,
             source_system: "hubspot",
@@ -249,6 +257,7 @@ pub static JOBS: &[Job] = &[
         key: &["metric_date"],
         periods: Periods::Days { count: 3 },
         schedule: (4, 0),
+        beside: &[],
         sources: &[Source {
             connector: Connector::Zoom,
             source_system: "zoom",
@@ -271,6 +280,7 @@ pub static JOBS: &[Job] = &[
         key: &["snapshot_date"],
         periods: Periods::Days { count: 1 },
         schedule: (5, 0),
+        beside: &[],
         sources: &[Source {
             connector: Connector::Cases,
             source_system: "azure_sql",
@@ -291,6 +301,7 @@ pub static JOBS: &[Job] = &[
         key: &["metric_date"],
         periods: Periods::Days { count: 4 },
         schedule: (6, 0),
+        beside: &[],
         sources: &[Source {
             connector: Connector::BigQuery,
             source_system: "bigquery_ga4",

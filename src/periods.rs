@@ -75,6 +75,12 @@ impl FromStr for Partition {
     }
 }
 
+/// Whether a local day is the present at an instant: today, or the last complete day. What a source gives only as it stands
+/// may be taken for such a day.
+pub fn is_present(day: NaiveDate, now: DateTime<Utc>, timezone: Tz) -> bool {
+    day >= last_complete_day(now, timezone)
+}
+
 /// First day of the month that holds `date`.
 pub fn first_of_month(date: NaiveDate) -> NaiveDate {
     date - Days::new(u64::from(date.day0()))

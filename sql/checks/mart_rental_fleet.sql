@@ -4,11 +4,12 @@
 --
 -- Errors: the states add up to the fleet and the types to every state, and there are as many units as equipment has
 -- identities; utilization is what they say, from 0 to 100; revenue is the sum of its days, counted again from the
--- invoices, and of its types; there are no more customers than open rental orders; a fleet has rental lines; no number
--- comes twice.
+-- invoices, and of its types; there are no more customers than open rental orders; a fleet has rental lines; a fiscal
+-- year of which revenue is published has invoices; no number comes twice.
 -- Warnings: open rental lines that name no unit of the fleet, lines that rent several units by a number these share, no
--- unit at all, a fleet or its rentals much smaller or larger than what was published last, a dealer of whom nothing is
--- new, and days that have no row.
+-- unit at all, a fleet or its rentals much smaller or larger than what was published last, revenue of the year that
+-- fell far, a month that is not the sum of the days of mart_sales_daily, a dealer of whom nothing is new, and days that
+-- have no row.
 
 with
 
@@ -81,6 +82,20 @@ invoices as (
     from softbase_invoices
 
     where softbase_invoices.deleted_date is null
+
+),
+
+-- Voided ones included.
+
+register as (
+
+    select invoice_date from softbase_invoices
+
+),
+
+sales as (
+
+    select sales_date, rental_revenue from mart_sales_daily
 
 ),
 
@@ -336,6 +351,65 @@ last_published as (
     from mart
 
     inner join published on published.snapshot_date <= mart.snapshot_date
+
+    group by mart.snapshot_date
+
+),
+
+-- The same within the fiscal year: months from its first to the day's own are none, up to eleven.
+
+last_of_year as (
+
+    select
+        mart.snapshot_date,
+        max(published.snapshot_date)                                              as published_date
+
+    from mart
+
+    cross join settings
+
+    inner join published
+        on published.snapshot_date <= mart.snapshot_date
+        and 12 * (year(mart.snapshot_date) - year(published.snapshot_date))
+            + month(mart.snapshot_date) - month(published.snapshot_date)
+            <= (month(mart.snapshot_date) - settings.fiscal_year_start_month + 12) % 12
+
+    group by mart.snapshot_date
+
+),
+
+years_with_invoices as (
+
+    select mart.snapshot_date
+
+    from mart
+
+    cross join settings
+
+    inner join register
+        on register.invoice_date <= mart.snapshot_date
+        and 12 * (year(mart.snapshot_date) - year(register.invoice_date))
+            + month(mart.snapshot_date) - month(register.invoice_date)
+            <= (month(mart.snapshot_date) - settings.fiscal_year_start_month + 12) % 12
+
+    group by mart.snapshot_date
+
+),
+
+months_of_sales as (
+
+    select
+        mart.snapshot_date,
+        count(*)                                                                  as days,
+        sum(sales.rental_revenue)                                                 as rental_revenue
+
+    from mart
+
+    cross join settings
+
+    inner join sales
+        on sales.sales_date <= mart.snapshot_date
+        and sales.sales_date >= greatest(date_trunc('month', mart.snapshot_date)::date, settings.data_start_date)
 
     group by mart.snapshot_date
 
@@ -665,6 +739,81 @@ jumps as (
 
 ),
 
+revenue_jumps as (
+
+    select
+        'jump'                                                                    as rule,
+        'warning'                                                                 as severity,
+        mart.snapshot_date                                                        as period,
+        'rental revenue of the year is ' || mart.rental_revenue_ytd || ' where ' || published.rental_revenue_ytd
+            || ' is published of ' || published.snapshot_date                     as detail
+
+    from mart
+
+    inner join last_of_year on mart.snapshot_date = last_of_year.snapshot_date
+
+    inner join published on last_of_year.published_date = published.snapshot_date
+
+    cross join settings
+
+    -- From day to day a year grows by any share, and the same day by none.
+    where
+        published.rental_revenue_ytd <> 0
+        and abs(mart.rental_revenue_ytd - published.rental_revenue_ytd) * 100
+        > abs(published.rental_revenue_ytd) * settings.jump_pct
+        and (
+            mart.rental_revenue_ytd < published.rental_revenue_ytd
+            or mart.snapshot_date = published.snapshot_date
+        )
+
+),
+
+no_invoices as (
+
+    select
+        'no_invoices'                                                             as rule,
+        'error'                                                                   as severity,
+        mart.snapshot_date                                                        as period,
+        'the register gave not one invoice of the fiscal year, and ' || published.rental_revenue_ytd
+            || ' of rental revenue is published of ' || published.snapshot_date   as detail
+
+    from mart
+
+    inner join last_of_year on mart.snapshot_date = last_of_year.snapshot_date
+
+    inner join published on last_of_year.published_date = published.snapshot_date
+
+    anti join years_with_invoices on mart.snapshot_date = years_with_invoices.snapshot_date
+
+    where published.rental_revenue_ytd <> 0
+
+),
+
+month_and_sales as (
+
+    select
+        'month_and_sales'                                                         as rule,
+        'warning'                                                                 as severity,
+        mart.snapshot_date                                                        as period,
+        'rental revenue of the month is ' || mart.rental_revenue_mtd || ', and the days of mart_sales_daily come to '
+            || months_of_sales.rental_revenue
+            || ': the invoices have changed between the two; etl_sales_daily and etl_rental_fleet in one run agree'
+                                                                                  as detail
+
+    from mart
+
+    inner join months_of_sales on mart.snapshot_date = months_of_sales.snapshot_date
+
+    cross join settings
+
+    -- Of a month that lacks a day there is nothing to compare: before the first night, or where sales are not filled.
+    where
+        months_of_sales.days = 1 + mart.snapshot_date
+            - greatest(date_trunc('month', mart.snapshot_date)::date, settings.data_start_date)
+        and mart.rental_revenue_mtd <> months_of_sales.rental_revenue
+
+),
+
 newest_orders as (
 
     select
@@ -803,6 +952,18 @@ final as (
     union all
 
     select rule, severity, period, detail from jumps
+
+    union all
+
+    select rule, severity, period, detail from revenue_jumps
+
+    union all
+
+    select rule, severity, period, detail from no_invoices
+
+    union all
+
+    select rule, severity, period, detail from month_and_sales
 
     union all
 

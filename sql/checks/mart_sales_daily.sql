@@ -3,7 +3,8 @@
 -- reads: softbase_invoices, softbase_work_orders
 --
 -- Errors: total_revenue less the four departments is what the invoices' miscellaneous lines and unexplained differences
--- come to; counts are not negative, and no department counts more invoices than there are; no number comes twice.
+-- come to; counts are not negative, and no department counts more invoices than there are; no number comes twice; a
+-- register without any invoice is not that of days of which invoices are published.
 -- Warnings: invoices whose lines and tax are not their grand total, invoices left out by the settings, a day that lost
 -- many of the invoices published for it or whose revenue moved far, a register in which nothing is new, and days that
 -- have no row.
@@ -31,6 +32,14 @@ invoices as (
     from softbase_invoices
 
     where deleted_date is null
+
+),
+
+-- Voided ones included.
+
+register as (
+
+    select count(*) as invoices from softbase_invoices
 
 ),
 
@@ -245,6 +254,28 @@ exclusions as (
 
 ),
 
+no_invoices as (
+
+    select
+        'no_invoices'                                                             as rule,
+        'error'                                                                   as severity,
+        null::date                                                                as period,
+        'the register gave not one invoice, and ' || sum(published.total_invoices) || ' are published of '
+            || min(published.sales_date) || ' to ' || max(published.sales_date)   as detail
+
+    from mart
+
+    inner join published on mart.sales_date = published.sales_date
+
+    cross join register
+
+    where register.invoices = 0
+
+    -- A handful may have been taken out of the register one by one.
+    having sum(published.total_invoices) >= 5
+
+),
+
 volume as (
 
     select
@@ -361,6 +392,10 @@ final as (
     union all
 
     select rule, severity, period, detail from exclusions
+
+    union all
+
+    select rule, severity, period, detail from no_invoices
 
     union all
 

@@ -8,9 +8,10 @@ use std::fmt;
 use anyhow::{Context, Result, bail};
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
+use duckdb::Connection;
 
-use crate::compute::{Compute, cell, describe};
-use crate::jobs::Periods;
+use crate::compute::{Compute, cell, describe, mart_columns};
+use crate::jobs::{JOBS, Periods};
 use crate::periods::Period;
 
 /// How much a finding weighs.
@@ -77,6 +78,9 @@ pub fn audit(compute: &Compute, published: &[RecordBatch]) -> Result<Vec<Finding
     let context = || format!("auditing {}", job.mart);
     register_published(compute, published).with_context(context)?;
     register_missing(compute).with_context(context)?;
+    for mart in job.beside {
+        create_beside(compute, mart, "if not exists").with_context(context)?;
+    }
     let sql = format!(
         "select rule::varchar, severity::varchar, period::date, detail::varchar from (\n{}\n) order by 2, 3 nulls first, 1, 4",
         compute.source().checks
@@ -127,12 +131,43 @@ pub fn split(findings: Vec<Finding>, periods: &[Period]) -> Held {
 pub(crate) fn register_published(compute: &Compute, published: &[RecordBatch]) -> Result<()> {
     let connection = compute.connection();
     connection.execute_batch("create or replace table published as select * from mart limit 0")?;
-    let columns = describe(connection, "published")?;
+    insert(connection, "into published", &describe(connection, "published")?, published)
+}
+
+/// Makes the rows of another mart that the audit compares with a relation of its name: those `published`, in whose place
+/// stand those that the same run is about to publish, `tonight`.
+pub(crate) fn register_beside(
+    compute: &Compute,
+    mart: &str,
+    published: &[RecordBatch],
+    tonight: &[RecordBatch],
+) -> Result<()> {
+    let context = || format!("reading {mart} beside {}", compute.job().mart);
+    create_beside(compute, mart, "").with_context(context)?;
+    let connection = compute.connection();
+    let columns = describe(connection, mart).with_context(context)?;
+    for batches in [published, tonight] {
+        insert(connection, &format!("or replace into {mart}"), &columns, batches).with_context(context)?;
+    }
+    Ok(())
+}
+
+/// Creates the relation of another mart's rows, with no rows in it.
+fn create_beside(compute: &Compute, mart: &str, condition: &str) -> Result<()> {
+    let key = JOBS.iter().find(|job| job.mart == mart).with_context(|| format!("no job fills {mart}"))?.key;
+    let columns = mart_columns(mart)?.into_iter().map(|column| format!("{} {}", column.name, column.kind));
+    let columns: Vec<_> = columns.chain([format!("primary key ({})", key.join(", "))]).collect();
+    let sql = format!("create table {condition} {mart} ({})", columns.join(", "));
+    Ok(compute.connection().execute_batch(&sql)?)
+}
+
+/// Inserts rows into a relation of these columns and types. They travel as text.
+fn insert(connection: &Connection, into: &str, columns: &[(String, String)], batches: &[RecordBatch]) -> Result<()> {
     let names: Vec<_> = columns.iter().map(|(name, _)| name.as_str()).collect();
     let values: Vec<_> = columns.iter().map(|(_, kind)| format!("?::{kind}")).collect();
-    let insert = format!("insert into published ({}) values ({})", names.join(", "), values.join(", "));
+    let insert = format!("insert {into} ({}) values ({})", names.join(", "), values.join(", "));
     let mut statement = connection.prepare(&insert)?;
-    for batch in published {
+    for batch in batches {
         let arrays = names.iter().map(|name| {
             batch.column_by_name(name).with_context(|| format!("the published rows have no column {name}"))
         });

@@ -44,7 +44,7 @@ pub fn execute(args: &SqlArgs, context: &Context) -> Outcome {
     let window = Window::resolve(org, context.clock.now(), args.as_of, None).map_err(Failure::Usage)?;
     let mut plan = plan(job, source, org, window)?;
     let staging = Staging::new(&config.staging.path);
-    let pulls = Pulls::winners(&staging, &org.slug, &plan.wanted, None)?;
+    let pulls = Pulls::winners(&staging, org, &plan.wanted, None)?;
     plan.leave_out_absent(&pulls);
     let inputs = Inputs { config: &config, org, plan: &plan, pulls: &pulls, as_of: window.as_of };
     output::print(&compute::script(&inputs)?)?;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Context, Exit, Failure, Outcome, output, tables};
 use crate::config::Config;
-use crate::datasets::{DATASETS, Dataset, dataset};
+use crate::datasets::{DATASETS, Dataset, Grain, dataset};
 use crate::periods::Partition;
 use crate::retention::{self, Needed};
 use crate::staging::{Entry, Staging};
@@ -91,16 +91,33 @@ fn keep(text: &str) -> Result<u32, String> {
 }
 
 impl Which {
-    fn pulls(&self, staging: &Staging) -> anyhow::Result<Vec<Entry>> {
+    fn pulls(&self, staging: &Staging, config: &Config) -> anyhow::Result<Vec<Entry>> {
         let mut pulls = Vec::new();
         for dataset in named(&self.datasets) {
-            pulls.extend(staging.inventory(dataset)?.into_iter().filter(|pull| {
+            let mut found = staging.inventory(dataset)?;
+            if dataset.grain == Grain::Snapshot {
+                keep_snapshots(&mut found, config);
+            }
+            pulls.extend(found.into_iter().filter(|pull| {
                 let period = pull.partition.to_string();
                 (self.org.is_empty() || self.org.contains(&pull.org))
                     && self.period.as_ref().is_none_or(|asked| period.starts_with(asked.as_str()))
             }));
         }
         Ok(pulls)
+    }
+}
+
+/// Lets the snapshot of a day count besides the newest pull of it: when the day is restated, it is the one that is read, and
+/// the source cannot give it again.
+fn keep_snapshots(pulls: &mut [Entry], config: &Config) {
+    for pulls in pulls.chunk_by_mut(|one, other| (&one.org, one.partition) == (&other.org, other.partition)) {
+        let Some(org) = config.orgs.iter().find(|org| org.slug == pulls[0].org) else { continue };
+        let is_of_its_day =
+            |pull: &&mut Entry| pull.manifest.as_ref().is_some_and(|manifest| manifest.is_of_its_day(org.timezone));
+        if let Some(snapshot) = pulls.iter_mut().rev().find(is_of_its_day) {
+            snapshot.wins = true;
+        }
     }
 }
 
@@ -112,7 +129,7 @@ pub fn execute(args: &StagingArgs, context: &Context) -> Outcome {
     let staging = Staging::new(&config.staging.path);
     match &args.what {
         What::Ls { which } => list(which, context, &config, &staging),
-        What::Du { which } => sum(which, context, &staging),
+        What::Du { which } => sum(which, context, &config, &staging),
         What::Gc { which, keep, dry_run } => clean(which, *keep, *dry_run, context, &config, &staging),
     }
 }
@@ -122,7 +139,7 @@ fn needed(context: &Context, config: &Config) -> Result<Needed, Failure> {
 }
 
 fn list(which: &Which, context: &Context, config: &Config, staging: &Staging) -> Outcome {
-    let pulls = which.pulls(staging)?;
+    let pulls = which.pulls(staging, config)?;
     let needed = match needed(context, config) {
         Ok(needed) => Some(needed),
         Err(Failure::Usage(error) | Failure::Other(error)) => {
@@ -172,9 +189,9 @@ fn list(which: &Which, context: &Context, config: &Config, staging: &Staging) ->
     Ok(Exit::Good)
 }
 
-fn sum(which: &Which, context: &Context, staging: &Staging) -> Outcome {
+fn sum(which: &Which, context: &Context, config: &Config, staging: &Staging) -> Outcome {
     let mut sums: BTreeMap<(&str, String), [u64; 4]> = BTreeMap::new();
-    for pull in which.pulls(staging)? {
+    for pull in which.pulls(staging, config)? {
         let [pulls, counting, superseded, all] = sums.entry((pull.dataset.name, pull.org)).or_default();
         *pulls += 1;
         *all += pull.bytes;
@@ -221,7 +238,7 @@ fn clean(which: &Which, keep: u32, dry_run: bool, context: &Context, config: &Co
     let needed = needed(context, config).map_err(nothing)?;
     let now = context.clock.now();
     let limit = now.checked_sub_days(Days::new(u64::from(keep))).context("so many days ago there is no calendar")?;
-    let pulls = which.pulls(staging)?;
+    let pulls = which.pulls(staging, config)?;
     let unknown: std::collections::BTreeSet<&str> =
         pulls.iter().map(|pull| pull.org.as_str()).filter(|org| !needed.knows(org)).collect();
     for org in &unknown {

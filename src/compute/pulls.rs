@@ -20,12 +20,12 @@ impl Pulls {
     ///
     /// # Errors
     /// A partition that was never pulled: its absence must not be mistaken for an absence of records.
-    pub fn winners(staging: &Staging, org: &str, wanted: &[Wanted], as_of_pull: Option<DateTime<Utc>>) -> Result<Self> {
+    pub fn winners(staging: &Staging, org: &Org, wanted: &[Wanted], as_of_pull: Option<DateTime<Utc>>) -> Result<Self> {
         let mut pulls = Vec::new();
         let mut missing = Vec::new();
         for Wanted { dataset, partitions, settled, .. } in wanted {
             for partition in partitions.iter().chain(settled) {
-                match staging.winner(dataset, org, *partition, as_of_pull)? {
+                match staging.winner(dataset, &org.slug, *partition, as_of_pull)? {
                     Some(landed) => pulls.push(landed),
                     None => missing.push(format!("{} {partition}", dataset.name)),
                 }
@@ -66,20 +66,21 @@ impl Pulls {
         Ok((to_pull, kept))
     }
 
-    /// The snapshots of days gone by, which only staging has.
+    /// The snapshots of days gone by, which only staging has: those that were taken then. A job that may ask for the same
+    /// partition later, such as sales for the work orders of a day gone by, replaces none.
     ///
     /// # Errors
     /// A snapshot that was never taken, unless its dataset may lack it.
     pub fn snapshots(
         staging: &Staging,
-        org: &str,
+        org: &Org,
         wanted: &[Wanted],
         as_of_pull: Option<DateTime<Utc>>,
     ) -> Result<Vec<Landed>> {
         let mut pulls = Vec::new();
         for Wanted { dataset, staged, may_lack, .. } in wanted {
             for partition in staged {
-                match staging.winner(dataset, org, *partition, as_of_pull)? {
+                match staging.snapshot(dataset, org, *partition, as_of_pull)? {
                     Some(landed) => pulls.push(landed),
                     None if *may_lack => {}
                     None => bail!(
@@ -92,6 +93,14 @@ impl Pulls {
             }
         }
         Ok(pulls)
+    }
+
+    /// Those of them that are wanted as snapshots of days gone by.
+    pub fn gone_by(&self, wanted: &[Wanted]) -> impl Iterator<Item = &Landed> {
+        wanted.iter().flat_map(|Wanted { dataset, staged, .. }| {
+            let is_staged = |landed: &&Landed| landed.partition().is_ok_and(|partition| staged.contains(&partition));
+            self.of(dataset.name).iter().filter(is_staged)
+        })
     }
 
     /// All of them, by dataset and partition.

@@ -14,7 +14,7 @@ use super::Context;
 use super::sqlserver::{self, Catalog, Condition, Parameter, Select, Server};
 use crate::config::Softbase;
 use crate::datasets::{Column, Connector, DATASETS, Dataset, Grain, Kind};
-use crate::periods::Partition;
+use crate::periods::{self, Partition};
 use crate::staging::{Landed, Landing, Value};
 
 /// Columns that land as NULL where a view lacks them. `DeletionTime` marks voided rows, and not every view has it. Of
@@ -155,7 +155,9 @@ async fn pull_partition(
         ],
         None => Vec::new(),
     };
-    let sane = NaiveDate::from_ymd_opt(1990, 1, 1).context("a date")?..=context.as_of + Months::new(24);
+    // Of the day on which the source is asked: a row of a day gone by may have been voided long after it.
+    let today = periods::local_day(context.pulled_at, context.org.timezone);
+    let sane = NaiveDate::from_ymd_opt(1990, 1, 1).context("a date")?..=today + Months::new(24);
     let pull = server
         .query(
             &plan.select(conditions).statement(),
@@ -178,7 +180,7 @@ async fn pull_partition(
                             );
                             value
                         }
-                        // Decision: what lies before 1990 or more than two years ahead stands for no date.
+                        // Decision: what lies before 1990 or more than two years ahead of today stands for no date.
                         Value::Date(day) if !sane.contains(&day) => Value::Null,
                         _ => value,
                     });

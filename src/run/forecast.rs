@@ -78,9 +78,9 @@ pub fn forecast(staging: &Staging, request: &Request, todo: &[Todo<'_>]) -> Resu
                 forecast.periods =
                     plan.periods.first().zip(plan.periods.last()).map(|(first, last)| (first.start, last.end));
                 let (wanted, settled) = match request.from_staging {
-                    true => (Vec::new(), Pulls::winners(staging, &org.slug, &plan.wanted, request.as_of_pull)?),
+                    true => (Vec::new(), Pulls::winners(staging, org, &plan.wanted, request.as_of_pull)?),
                     false => {
-                        let snapshots = Pulls::snapshots(staging, &org.slug, &plan.wanted, None)?;
+                        let snapshots = Pulls::snapshots(staging, org, &plan.wanted, None)?;
                         let (wanted, settled) = Pulls::settled(staging, org, &plan.wanted)?;
                         (wanted, settled.into_iter().chain(snapshots).collect())
                     }

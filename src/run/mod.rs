@@ -238,7 +238,8 @@ impl Night<'_> {
                 continue;
             }
             let span = spans::mart(job, &row.slug, as_of);
-            let done = self.prepare(at, row, window, &mut tonight, &mut work).instrument(span.clone()).await;
+            let done = self.prepare(at, row, window, &mut tonight, &prepared, &mut work);
+            let done = done.instrument(span.clone()).await;
             if let Err(error) = done.with_context(|| format!("{}/{} {as_of}", job.name, row.slug)) {
                 work.report.fail(&error);
             }

@@ -42,7 +42,7 @@ impl Window {
             ensure!(from <= to, "--from {from} is after --to {to}");
             ensure!(to <= as_of, "--to {to} is after {as_of}, the last day reported; see --as-of");
         }
-        Ok(Window { as_of, range, is_present: as_of >= periods::last_complete_day(now, org.timezone) })
+        Ok(Window { as_of, range, is_present: periods::is_present(as_of, now, org.timezone) })
     }
 }
 

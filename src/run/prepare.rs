@@ -19,7 +19,7 @@ use crate::ledger::{self, Finished};
 use crate::periods::{self, Partition};
 use crate::postgres::Locked;
 use crate::publish::{self, Organization};
-use crate::staging::Manifest;
+use crate::staging::{Landed, Manifest};
 
 /// What a mart is computed from, for a thread of its own.
 struct Ingredients {
@@ -36,6 +36,14 @@ impl Ingredients {
         let Ingredients { config, org, plan, pulls, as_of } = self;
         Inputs { config, org: &config.orgs[*org], plan, pulls, as_of: *as_of }
     }
+}
+
+/// The rows of another mart that an audit compares with.
+struct Beside {
+    mart: &'static str,
+    published: Vec<RecordBatch>,
+    /// What the same run is about to publish of it.
+    tonight: Vec<RecordBatch>,
 }
 
 /// A mart that is computed, and what its audit says.
@@ -56,14 +64,18 @@ fn computed(inputs: &Ingredients) -> Result<(Compute, u64)> {
     Ok((compute, rows))
 }
 
-/// Audits what is computed against what is `published`.
+/// Audits what is computed against what is `published`, and against the marts `beside` it.
 fn audited(
     (compute, rows): (&Compute, u64),
     inputs: &Ingredients,
     published: &[RecordBatch],
+    beside: &[Beside],
     closed_until: Option<NaiveDate>,
 ) -> Result<Audited> {
     let _span = info_span!("audit").entered();
+    for Beside { mart, published, tonight } in beside {
+        audit::register_beside(compute, mart, published, tonight)?;
+    }
     let mut findings = audit::audit(compute, published)?;
     let changes = closed::changes(compute, closed_until)?;
     findings.extend(changes.iter().map(closed::Change::finding));
@@ -73,13 +85,14 @@ fn audited(
 }
 
 impl Night<'_> {
-    /// Lands, computes and audits one mart.
+    /// Lands, computes and audits one mart; `earlier` are those of its source that this run has prepared before.
     pub(super) async fn prepare(
         &self,
         at: usize,
         row: &Organization,
         window: Window,
         tonight: &mut Tonight,
+        earlier: &[Prepared],
         work: &mut Prepared,
     ) -> Result<()> {
         let (job, org) = (work.job, &self.config.orgs[at]);
@@ -117,9 +130,18 @@ impl Night<'_> {
         );
         work.finished.rows_landed = i64::try_from(report.landed).ok();
 
-        let published = {
+        let (published, beside) = {
             let mut connection = self.database.connection().await?;
-            publish::published(&mut connection, row.id, job.mart).await?
+            let mut beside = Vec::new();
+            for mart in job.beside {
+                let tonight = earlier.iter().filter_map(|work| work.rows.as_ref()).filter(|rows| rows.mart == *mart);
+                beside.push(Beside {
+                    mart,
+                    published: publish::published(&mut connection, row.id, mart).await?,
+                    tonight: tonight.flat_map(|rows| rows.batches.clone()).collect(),
+                });
+            }
+            (publish::published(&mut connection, row.id, job.mart).await?, beside)
         };
         let began = Instant::now();
         let closed_until = self.closed_until(org, window.as_of);
@@ -127,7 +149,7 @@ impl Night<'_> {
         let (compute, inputs, audited) = self
             .blocking(move || {
                 let (compute, rows) = computed(&inputs)?;
-                let audited = audited((&compute, rows), &inputs, &published, closed_until)?;
+                let audited = audited((&compute, rows), &inputs, &published, &beside, closed_until)?;
                 Ok((compute, inputs, audited))
             })
             .await?;
@@ -199,17 +221,20 @@ impl Night<'_> {
 
     /// The pulls that a plan needs: fresh ones, or what is staged.
     async fn land(&self, org: &Org, plan: &Plan, window: Window, tonight: &mut Tonight) -> Result<Pulls> {
-        if self.request.from_staging {
-            // All that is read is held against its checksums.
-            let (staging, org, wanted) = (self.staging.clone(), org.slug.clone(), plan.wanted.clone());
-            let as_of_pull = self.request.as_of_pull;
-            return self.blocking(move || Pulls::winners(&staging, &org, &wanted, as_of_pull)).await;
-        }
-        let snapshots = Pulls::snapshots(&self.staging, &org.slug, &plan.wanted, None)?;
-        for snapshot in &snapshots {
+        let staged = |snapshot: &Landed| {
             let Manifest { dataset, period, pulled_at, .. } = snapshot.manifest();
             (self.tell)(&Event::Staged { org: &org.slug, dataset, period, pulled_at: *pulled_at });
+        };
+        if self.request.from_staging {
+            // All that is read is held against its checksums.
+            let (staging, its, wanted) = (self.staging.clone(), org.clone(), plan.wanted.clone());
+            let as_of_pull = self.request.as_of_pull;
+            let pulls = self.blocking(move || Pulls::winners(&staging, &its, &wanted, as_of_pull)).await?;
+            pulls.gone_by(&plan.wanted).for_each(staged);
+            return Ok(pulls);
         }
+        let snapshots = Pulls::snapshots(&self.staging, org, &plan.wanted, None)?;
+        snapshots.iter().for_each(staged);
         let told = |dataset: &str, partition: Option<Partition>, rows: u64| match partition {
             None => (self.tell)(&Event::Pulling { org: &org.slug, dataset, rows }),
             Some(partition) => {

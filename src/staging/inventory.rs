@@ -24,7 +24,7 @@ pub struct Entry {
     pub path: PathBuf,
     /// What its files take up, its manifest included.
     pub bytes: u64,
-    /// Whether it is the newest of its partition.
+    /// Whether it counts: the newest of its partition does.
     pub wins: bool,
     /// None where it cannot be read.
     pub manifest: Option<Manifest>,

@@ -24,11 +24,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::config::Org;
 use crate::datasets::Dataset;
-use crate::periods::Partition;
+use crate::periods::{self, Partition};
 
 use landing::Waiting;
 
@@ -147,6 +149,11 @@ impl Manifest {
         let asked_at = self.by_the_clock.unwrap_or(self.pulled_at);
         self.reparsed.as_ref().map_or(asked_at, |reparsed| reparsed.asked_at)
     }
+
+    /// Whether the source was asked while the day that it stands for was the present: only then is it the day's snapshot.
+    pub fn is_of_its_day(&self, timezone: Tz) -> bool {
+        periods::is_present(self.window.1, self.asked_at(), timezone)
+    }
 }
 
 /// One file of a pull.
@@ -228,6 +235,27 @@ impl Staging {
     ) -> Result<Option<Landed>> {
         let newest = self.newest(dataset, org, partition, as_of_pull)?;
         newest.map(|path| Landed::open(&path)).transpose()
+    }
+
+    /// The snapshot of a local day: its newest complete pull that was taken while the day was the present, at or before
+    /// `as_of_pull` where that is given. A later pull of the same partition shows what the objects have become since.
+    ///
+    /// # Errors
+    /// As [`Staging::winner`].
+    pub fn snapshot(
+        &self,
+        dataset: &'static Dataset,
+        org: &Org,
+        partition: Partition,
+        as_of_pull: Option<DateTime<Utc>>,
+    ) -> Result<Option<Landed>> {
+        for (pulled_at, path) in self.pulls(dataset, &org.slug, partition)?.into_iter().rev() {
+            let is_known = as_of_pull.is_none_or(|limit| pulled_at <= limit);
+            if is_known && Manifest::read(&path)?.is_of_its_day(org.timezone) {
+                return Landed::open(&path).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// The folder of the winner, not yet looked into.

@@ -98,6 +98,34 @@ fn the_newest_pull_wins_and_older_ones_can_be_asked_for() {
 }
 
 #[test]
+fn the_snapshot_of_a_day_is_the_newest_that_was_taken_while_the_day_was_the_present() {
+    let (_folder, staging) = staging();
+    let text =
+        "[[org]]\nslug = \"acme\"\nname = \"Acme\"\ntimezone = \"America/Chicago\"\nfiscal_year_start_month = 1\n";
+    let org = crate::config::Config::parse(text, Path::new("")).unwrap().orgs.remove(0);
+    let day: Partition = "2026-01-10".parse().unwrap();
+    // In Chicago: the evening of the 10th, the last minute of the 11th, the first of the 12th, ten days later.
+    let instants = ["2026-01-11T03:00:00Z", "2026-01-12T05:59:59Z", "2026-01-12T06:00:00Z", "2026-01-20T15:00:00Z"];
+    for instant in instants {
+        staging.begin(&PLAIN, "acme", day, at(instant)).unwrap().finish().unwrap();
+    }
+    let taken = |limit: Option<&str>| {
+        let snapshot = staging.snapshot(&PLAIN, &org, day, limit.map(at)).unwrap();
+        snapshot.map(|landed| landed.manifest().pulled_at)
+    };
+    assert_eq!(taken(None), Some(at(instants[1])));
+    assert_eq!(taken(Some("2026-01-11T12:00:00Z")), Some(at(instants[0])));
+    assert_eq!(taken(Some("2026-01-11T02:59:59Z")), None);
+    let winner = staging.winner(&PLAIN, "acme", day, None).unwrap().unwrap();
+    assert_eq!(winner.manifest().pulled_at, at(instants[3]));
+    // Pages that are read anew later are of the day on which they were asked for.
+    let old = staging.snapshot(&PLAIN, &org, day, None).unwrap().unwrap();
+    let anew = staging.clone().reparsing(&old);
+    anew.begin(&PLAIN, "acme", day, at("2026-01-21T15:00:00Z")).unwrap().finish().unwrap();
+    assert_eq!(taken(None), Some(at("2026-01-21T15:00:00Z")));
+}
+
+#[test]
 fn the_pull_taken_last_wins_though_the_clock_was_stepped_back() {
     let (_folder, staging) = staging();
     for instant in ["2026-02-03T07:00:00Z", "2026-02-02T06:30:00Z", "2026-02-03T07:00:01.500Z", "2026-02-04T07:00:00Z"]

@@ -41,7 +41,8 @@ FROM (
         AND CASE WHEN [SaleBranch] IN ({branches}) THEN 1 ELSE 0 END = 0
 ) AS [i]";
 
-/// Work orders open at the end of a day, and those closed on it. A date before 1990 or more than two years ahead is none.
+/// Work orders open at the end of a day, and those closed on it. A date before 1990 or more than two years ahead of today is
+/// none.
 pub(super) const WORK_ORDERS: &str = "\
 SELECT
     CAST(COALESCE(SUM(CASE
@@ -164,13 +165,14 @@ impl<'a> Dealer<'a> {
         let excluded_months: Vec<i64> =
             org.excluded_months.iter().map(|month| i64::from(month.year()) * 100 + i64::from(month.month())).collect();
         let (oldest, year) = (oldest()?, periods::fiscal_year_start(day, org.fiscal_year_start_month)?);
+        let today = periods::local_day(self.around.clock.now(), org.timezone);
         let rental = &settings.rental;
         let fills = [
             ("schema", Fill::Name(&settings.schema)),
             ("day", Fill::Day(day)),
             ("next_day", Fill::Day(day + Days::new(1))),
             ("oldest", Fill::Day(oldest)),
-            ("latest", Fill::Day(asked.as_of + Months::new(24) + Days::new(1))),
+            ("latest", Fill::Day(today + Months::new(24) + Days::new(1))),
             ("month", Fill::Day(periods::first_of_month(day))),
             ("year", Fill::Day(year)),
             ("data_start", Fill::Day(org.data_start_date.unwrap_or(oldest))),

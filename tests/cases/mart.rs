@@ -228,7 +228,7 @@ fn each_day_is_counted_from_its_own_snapshot() {
     let mut scene = Scene::new("etl_case_metrics", case_org(), "2026-01-18", "2026-01-20");
     land(&mut scene, "2026-01-18", &cases(2, &case("2025-12-20").text("workflow_status", "open")));
     land(&mut scene, "2026-01-20", &cases(3, &case("2025-12-20").text("workflow_status", "OPEN")));
-    let pulls = |scene: &Scene| Pulls::winners(&scene.staging(), "acme", &scene.plan.wanted, None);
+    let pulls = |scene: &Scene| Pulls::winners(&scene.staging(), &scene.org, &scene.plan.wanted, None);
     let missing = pulls(&scene).unwrap_err().to_string();
     assert!(missing.contains("cases_summary 2026-01-19 was never taken"), "{missing}");
     assert!(format!("{:#}", scene.compute().err().unwrap()).contains("2026-01-19 has no row"));

@@ -270,7 +270,7 @@ fn earlier_days_are_restated_from_their_own_snapshots() {
     let wanted = &scene.plan.wanted[0];
     assert_eq!(wanted.partitions, [Partition::Day(day("2026-01-20"))], "pulled");
     assert_eq!(wanted.staged, [Partition::Day(day("2026-01-19"))], "only from staging");
-    let pulls = marts::compute::Pulls::snapshots(&scene.staging(), "acme", &scene.plan.wanted, None);
+    let pulls = marts::compute::Pulls::snapshots(&scene.staging(), &scene.org, &scene.plan.wanted, None);
     let said = pulls.unwrap_err().to_string();
     assert!(said.starts_with("hubspot_contacts 2026-01-19 was never taken, and the source gives only the present"));
     for (date, count) in [("2026-01-19", 2), ("2026-01-20", 3)] {

@@ -42,7 +42,7 @@ const ASKED: &[Asked] = &[
             (Identity, &["counts"]),
             (Parts, &["parts_and_total", "lines_and_total"]),
             (Ranges, &["counts"]),
-            (Completeness, &["gap", "invoice_twice", "work_order_twice", "excluded_invoices"]),
+            (Completeness, &["gap", "invoice_twice", "work_order_twice", "excluded_invoices", "no_invoices"]),
             (Volume, &["volume"]),
             (Staleness, &["stale"]),
             (Jump, &["jump"]),
@@ -52,7 +52,10 @@ const ASKED: &[Asked] = &[
     Asked {
         file: "mart_rental_fleet",
         rules: &[
-            (Identity, &["units_and_equipment", "utilization", "revenue_and_days", "customers_and_orders"]),
+            (
+                Identity,
+                &["units_and_equipment", "utilization", "revenue_and_days", "month_and_sales", "customers_and_orders"],
+            ),
             (Parts, &["states_and_total", "types_and_states", "revenue_and_types"]),
             // With credits the month may be more than the year to date, so both are counted once more.
             (Windows, &["revenue_and_days"]),
@@ -64,6 +67,7 @@ const ASKED: &[Asked] = &[
                     "invoice_twice",
                     "work_order_twice",
                     "no_rental_lines",
+                    "no_invoices",
                     "lines_without_unit",
                     "shared_numbers",
                     "no_fleet",

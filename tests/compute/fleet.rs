@@ -509,6 +509,41 @@ fn fleet_checks_fire_on_what_they_are_for() {
 }
 
 #[test]
+fn revenue_of_the_year_that_fell_far_is_a_warning_and_one_without_invoices_is_held() {
+    let of = |invoices: &[Row], today: &str| {
+        let mut parts = Parts::new();
+        parts.orders.push(work_order("1700002", today));
+        parts.invoices = invoices.to_vec();
+        parts.on(today)
+    };
+    // The fiscal year began on 1 November.
+    let [old, new] = [rental("1", "2025-11-03", "900"), rental("2", "2026-01-05", "100")];
+    let published = of(&[old.clone(), new.clone()], "2026-01-19").compute().unwrap().1;
+    let found = |invoices: &[Row], today: &str| -> Vec<String> {
+        of(invoices, today).findings(&published).into_iter().map(|finding| finding.to_string()).collect()
+    };
+    let more = |amount: &str, on: &str| vec![old.clone(), new.clone(), rental("3", on, amount)];
+    assert_eq!(found(&more("-500", TODAY), TODAY), [] as [&str; 0], "half is the limit");
+    let told = "where 1000.00 is published of 2026-01-19";
+    let fell = format!("warning jump 2026-01-20: rental revenue of the year is 499.99 {told}");
+    assert_eq!(found(&more("-500.01", TODAY), TODAY), [fell]);
+    // A year grows; the same day asked again does not.
+    assert_eq!(found(&more("700", TODAY), TODAY), [] as [&str; 0]);
+    let rose = format!("warning jump 2026-01-19: rental revenue of the year is 1700.00 {told}");
+    assert_eq!(found(&more("700", "2026-01-19"), "2026-01-19"), [rose]);
+
+    let none = "error no_invoices 2026-01-20: the register gave not one invoice of the fiscal year, and 1000.00 of rental \
+                revenue is published of 2026-01-19";
+    let zero = format!("warning jump 2026-01-20: rental revenue of the year is 0.00 {told}");
+    assert_eq!(found(&[], TODAY), [none.to_owned(), zero.clone()]);
+    // Of voided invoices the register speaks, and of another year nothing is asked.
+    let voided = [old.day("deleted_date", TODAY), new.day("deleted_date", TODAY)];
+    assert_eq!(found(&voided, TODAY), [zero]);
+    let next_year = found(&[], "2026-11-01");
+    assert!(next_year.len() == 1 && next_year[0].starts_with("warning gap: "), "{next_year:?}");
+}
+
+#[test]
 fn a_fleet_that_shrank_or_stopped_renting_is_a_warning() {
     let many = |count: usize, rented: usize, today: &str| {
         let mut parts = Parts::new();

@@ -64,7 +64,7 @@ fn nothing_is_computed_from_what_was_never_pulled() {
     );
     assert!(format!("{:#}", scene.compute().err().unwrap()).contains("nothing is staged of softbase_invoices"));
     scene.land(dataset("softbase_invoices").unwrap(), Partition::Month(day("2026-01-01")), &[]);
-    let winners = |scene: &Scene| Pulls::winners(&scene.staging(), "acme", &scene.plan.wanted, None);
+    let winners = |scene: &Scene| Pulls::winners(&scene.staging(), &scene.org, &scene.plan.wanted, None);
     let error = winners(&scene).unwrap_err().to_string();
     assert_eq!(error, "nothing is staged of softbase_invoices 2026-02");
     scene.land(dataset("softbase_invoices").unwrap(), Partition::Month(day("2026-02-01")), &[]);

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use marts::audit::{Finding, audit};
 use marts::compute::{Compute, Inputs, Pulls, cell};
 use marts::config::{
     Cases, Config, Limits, Org, PostgresSettings, Rental, SecretRef, Security, Softbase, SqlLogin, SqlServer, SqlTls,
     StagingSettings,
 };
-use marts::datasets::{Dataset, dataset};
+use marts::datasets::{Dataset, Grain, dataset};
 use marts::jobs::job;
 use marts::periods::Partition;
 use marts::run::{Plan, Window, plan, source_for};
@@ -187,7 +187,9 @@ impl Scene {
     }
 
     pub fn land(&mut self, dataset: &'static Dataset, partition: Partition, rows: &[Row]) {
-        let pulled_at: DateTime<Utc> = "2026-06-01T07:00:00Z".parse().unwrap();
+        // A snapshot is taken in the night after its day, or it is none of that day.
+        let night = (partition.end() + Days::new(1)).and_hms_opt(7, 0, 0).unwrap().and_utc();
+        let pulled_at = if dataset.grain == Grain::Snapshot { night } else { "2026-06-01T07:00:00Z".parse().unwrap() };
         let mut landing = self.staging().begin(dataset, &self.org.slug, partition, pulled_at).unwrap();
         let page = dataset.pages.then(|| {
             let page =

@@ -17,8 +17,13 @@ pub fn close(stage: &Stage, how: &str) {
 
 /// The dealer's server with its register changed.
 pub fn serve(stage: &Stage, change: impl FnOnce(&mut TableData)) {
+    serve_table(stage, "InvoiceReg", change);
+}
+
+/// The dealer's server with one table changed, and all others as they were generated.
+pub fn serve_table(stage: &Stage, name: &str, change: impl FnOnce(&mut TableData)) {
     let mut tables = stage.world.dealer.tables();
-    change(tables.iter_mut().find(|table| table.name == "InvoiceReg").unwrap());
+    change(tables.iter_mut().find(|table| table.name == name).unwrap());
     let tables: Vec<Table> = tables.into_iter().map(|data| table(DEALER_SCHEMA, data).unwrap()).collect();
     stage.world.softbase.set_database(Database::new("evo", tables).unwrap());
 }
@@ -34,6 +39,16 @@ fn invoice_of(register: &TableData, date: &str) -> usize {
     register.rows.iter().position(|row| is_it(&row)).unwrap()
 }
 
+/// Voids, at an instant, the rows that are picked, and returns how many.
+pub fn void(table: &mut TableData, at: &str, is_picked: impl Fn(&TableData, &[Cell]) -> bool) -> usize {
+    let mark = table.position("DeletionTime").unwrap();
+    let picked: Vec<usize> = (0..table.rows.len()).filter(|row| is_picked(table, &table.rows[*row])).collect();
+    for row in &picked {
+        table.rows[*row][mark] = Cell::DateTime(day(at).and_hms_opt(7, 0, 0).unwrap());
+    }
+    picked.len()
+}
+
 /// 100.00 more labour on an invoice of the day.
 pub fn more_labour(register: &mut TableData, date: &str) {
     let row = invoice_of(register, date);
@@ -44,7 +59,7 @@ pub fn more_labour(register: &mut TableData, date: &str) {
     }
 }
 
-fn revenue(stage: &Stage, date: &str) -> Decimal {
+pub fn revenue(stage: &Stage, date: &str) -> Decimal {
     stage.value(&format!("select total_revenue from mart_sales_daily where sales_date = '{date}'")).parse().unwrap()
 }
 

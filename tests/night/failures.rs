@@ -3,9 +3,14 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use chrono::Days;
 use marts::sandbox::http::{Fault, FaultPlan, Reply};
 use marts::sandbox::tds::{self, Break, SqlError, StatementFault};
+use marts::sandbox::world::REALM;
+use rust_decimal::Decimal;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
+use super::closed::{more_labour, revenue, serve};
 use super::stage::{Stage, as_of};
 
 /// Few tries and no waits, so that giving up takes no time.
@@ -137,6 +142,7 @@ async fn a_second_run_is_told_who_holds_the_mart() {
     let ended = tokio::task::block_in_place(|| first.wait()).unwrap();
     assert_eq!(ended.code(), Some(0), "the first run is not disturbed");
     assert_eq!(stage.value("select count(*) from mart_sales_daily"), "45");
+    assert_eq!(stage.value("select count(*) from etl_runs"), "1", "the second one did nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,6 +169,65 @@ async fn a_run_that_is_killed_leaves_nothing_but_what_the_next_one_sweeps() {
     stage.night(&["etl_sales_daily"], 0);
     assert!(!half(&stage), "what was cut short is swept");
     assert_eq!(everything(&stage).0, before.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_killed_while_it_publishes_leaves_the_rows_as_they_were() {
+    let stage = Stage::start().await;
+    // Somebody else has to hold a row, and the embedded server has room for the binary alone: see faults::kills.
+    let Some(url) = stage.database_url() else { return };
+    stage.night(&[], 0);
+    let (before, paid) = (everything(&stage), revenue(&stage, "2026-01-12"));
+    serve(&stage, |register| more_labour(register, "2026-01-12"));
+    let mut holder = PgConnection::connect(&url).await.unwrap();
+    let mut watcher = PgConnection::connect(&url).await.unwrap();
+    let mut hold = holder.begin().await.unwrap();
+    let held = sqlx::query("select 1 from mart_sales_daily where sales_date = '2026-01-12' for update");
+    assert_eq!(held.fetch_all(&mut *hold).await.unwrap().len(), 1);
+
+    let as_of = as_of().to_string();
+    let mut run =
+        stage.command(&["run", "--as-of", &as_of]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut others = async |condition: &str| -> i64 {
+        let sql = format!(
+            "select count(*) from pg_stat_activity
+             where datname = current_database() and application_name like 'marts%' and {condition}"
+        );
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut watcher).await.unwrap()
+    };
+    let began = Instant::now();
+    while others("wait_event_type = 'Lock' and query ilike '%mart_sales_daily%'").await == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "the run never came to publish");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    hold.rollback().await.unwrap();
+    // The server goes on with the statement, and finds nobody to tell.
+    while others("true").await > 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "the server never noticed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(everything(&stage).0, before.0);
+    // The next night publishes what this one did not.
+    stage.night(&[], 0);
+    assert_eq!(revenue(&stage, "2026-01-12"), paid + Decimal::from(100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_token_is_there_when_the_next_process_starts() {
+    let stage = Stage::start().await;
+    let alive = || stage.world.quickbooks.refresh_token(REALM).unwrap();
+    let seed = alive();
+    stage.night(&["etl_quickbooks_financial"], 0);
+    let rotated = alive();
+    assert_ne!(rotated, seed);
+    // A day later, so that the access token has died as well.
+    stage.turn_to(as_of() + Days::new(1));
+    stage.night(&["etl_quickbooks_financial"], 0);
+    let log = stage.world.quickbooks.log();
+    let refreshed: Vec<String> = log.iter().filter_map(|it| it.request.form("refresh_token")).collect();
+    assert_eq!(refreshed, [seed, rotated], "what the first process was given, and not what marts.toml says");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,10 +2,12 @@
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 use marts::sandbox::business::dealer::{Exclusions, LineType};
-use marts::sandbox::business::{Basis, text};
+use marts::sandbox::business::{Basis, Cell, TableData, text};
+use marts::sandbox::world::WorldOptions;
 
 use marts::jobs::{JOBS, Periods};
 
+use super::closed::{serve, void};
 use super::stage::{Stage, as_of, day};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,6 +155,48 @@ async fn a_range_restates_exactly_its_days() {
     // The first day of business, and a day before it that has no row.
     let (_, error) = stage.night(&["etl_sales_daily", "--from", "2024-01-01", "--to", "2024-01-31"], 1);
     assert!(error.contains("where the data of bennett start"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invoices_that_are_voided_leave_zeros_where_their_day_was_published() {
+    let stage = Stage::start().await;
+    stage.night(&["etl_sales_daily"], 0);
+    let sql = "select sales_date, total_revenue, service_revenue, parts_revenue, total_invoices from mart_sales_daily
+        order by 1";
+    let before = stage.rows(sql);
+    let of_day = |register: &TableData, row: &[Cell]| {
+        let at = register.position("InvoiceDate").unwrap();
+        matches!(&row[at], Cell::DateTime(instant) if instant.date() == day("2026-01-12"))
+    };
+    serve(&stage, |register| assert!(void(register, "2026-01-21", of_day) > 1));
+    stage.night(&["etl_sales_daily"], 0);
+    let (mut voided, after) = (0, stage.rows(sql));
+    for (was, is) in before.iter().zip(&after) {
+        if is[0] == "2026-01-12" {
+            assert_ne!(was[1..], is[1..]);
+            assert_eq!(is[1..], ["0.00", "0.00", "0.00", "0"]);
+            voided += 1;
+        } else {
+            assert_eq!(was, is);
+        }
+    }
+    assert_eq!((voided, after.len()), (1, before.len()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn february_2024_has_no_row_for_the_dealer_whose_books_are_a_bulk_copy_then() {
+    let options = WorldOptions { from: day("2023-11-01"), ..Stage::options(7, day("2024-03-10")) };
+    let stage = Stage::with(options).await;
+    stage.reword("data_start_date", "excluded_months = [\"2024-02\"]\ndata_start_date");
+    stage.ends(&["run", "etl_sales_daily", "--as-of", "2024-03-10"], 0);
+    let found = stage.rows("select sales_date, total_revenue, total_invoices from mart_sales_daily order by 1");
+    // 45 days that end with 10 March begin with 26 January; February had 29.
+    let days: Vec<_> = found.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!((days.len(), days[0], days[5], days[6]), (45 - 29, "2024-01-26", "2024-01-31", "2024-03-01"));
+    for row in found {
+        let sales = stage.world.dealer.sales_day(day(&row[0]), &Exclusions::default());
+        assert_eq!(row[1..], [text(sales.total_revenue), sales.invoices.to_string()]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

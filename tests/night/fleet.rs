@@ -7,9 +7,10 @@ use chrono::{Datelike, Days};
 use marts::sandbox::business::dealer::{
     Exclusions, FleetDay, FleetRules, INTERNAL_CUSTOMERS, MachineType, SOLD_UNIT, Units,
 };
-use marts::sandbox::business::text;
+use marts::sandbox::business::{Cell, TableData, text};
 use marts::sandbox::tds::{Break, Fault, FaultPlan, SqlError, StatementFault};
 
+use super::closed::{serve, serve_table, void};
 use super::stage::{Stage, as_of, day};
 
 const MART: &str = "select snapshot_date, year, month, total_units, available_units, rented_units, maintenance_units,
@@ -162,6 +163,108 @@ async fn days_gone_by_come_from_their_snapshots_only() {
     let fleet = stage.world.dealer.fleet_day(yesterday, &rules());
     assert_eq!(published(&stage, yesterday), expected(yesterday, &fleet));
     assert_eq!(stage.rows(MART).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_gone_by_keeps_its_work_orders_when_sales_ask_for_them_anew() {
+    let stage = Stage::start().await;
+    let (then, text) = (day("2026-01-10"), "2026-01-10");
+    let jobs = ["etl_sales_daily", "etl_rental_fleet"];
+    let both = [&["run", "--as-of", text], &jobs[..]].concat();
+    stage.turn_to(then);
+    stage.ends(&both, 0);
+    let fleet = stage.world.dealer.fleet_day(then, &rules());
+    assert_eq!(published(&stage, then), expected(then, &fleet));
+    let open_orders = || -> u32 {
+        let sql = format!("select open_work_orders from mart_sales_daily where sales_date = '{then}'");
+        stage.value(&sql).parse().unwrap()
+    };
+    let before = open_orders();
+
+    // Five days later every rental order is voided, and five days after that the day is reported again.
+    serve_table(&stage, "WO", |orders| {
+        let is_rental = |orders: &TableData, row: &[Cell]| matches!(&row[orders.position("Type").unwrap()], Cell::Text(text) if text.trim() == "R");
+        assert!(void(orders, "2026-01-15", is_rental) > 5);
+    });
+    stage.turn_to(as_of());
+    let (_, said) = stage.ends(&both, 0);
+    let its_own = "bennett: softbase_work_orders 2026-01-10 is the snapshot taken 2026-01-11 14:0";
+    assert!(said.contains(its_own), "{said}");
+    assert!(open_orders() < before, "sales say what the source says now: {before}");
+    assert_eq!(published(&stage, then), expected(then, &fleet), "and the fleet what it said then");
+    let (explained, _) = stage.ends(&["explain", "mart_rental_fleet", "--org", "bennett"], 0);
+    assert!(!explained.contains("DIFFERS"), "{explained}");
+
+    let from_staging = |more: &[&str]| {
+        stage.ends(&["postgres", "delete from mart_rental_fleet"], 0);
+        let (_, said) = stage.ends(&[&both[..], &["--from-staging"], more].concat(), 0);
+        assert_eq!(published(&stage, then), expected(then, &fleet), "{more:?}");
+        said.contains(its_own)
+    };
+    assert!(from_staging(&[]) && from_staging(&["--as-of-pull", "2026-01-21T20:00:00Z"]));
+    assert!(!from_staging(&["--as-of-pull", "2026-01-11T20:00:00Z"]), "then the day was the present");
+
+    // Nor does it go when no row rests on it any more, as after a night whose fleet failed.
+    let failed = "update etl_runs set status = 'failed'
+        where job = 'etl_rental_fleet' or detail ->> 'as_of_pull' is not null";
+    stage.ends(&["postgres", failed], 0);
+    stage.ends(&["staging", "gc", "--keep", "0d"], 0);
+    let (list, _) = stage.ends(&["staging", "ls", "softbase_work_orders"], 0);
+    assert_eq!(list.matches(" counts ").count(), 2, "{list}");
+    assert!(from_staging(&[]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_that_is_not_the_days_of_sales_is_told_of_unless_one_run_publishes_both() {
+    let stage = Stage::start().await;
+    let jobs = ["etl_sales_daily", "etl_rental_fleet"];
+    let month = "select sum(rental_revenue) from mart_sales_daily where year = 2026 and month = 1";
+    stage.night(&jobs[..1], 0);
+    let before = stage.value(month);
+    // Between the two jobs an invoice of the month is voided.
+    serve(&stage, |register| {
+        let rents = |register: &TableData, row: &[Cell]| {
+            let cell = |name: &str| &row[register.position(name).unwrap()];
+            matches!(cell("InvoiceDate"), Cell::DateTime(at) if at.date() == day("2026-01-12"))
+                && matches!(cell("RentalTaxable"), Cell::Decimal(amount) if !amount.is_zero())
+        };
+        assert!(void(register, "2026-01-21", rents) > 0);
+    });
+    let (said, _) = stage.night(&jobs[1..], 0);
+    let after = stage.value("select rental_revenue_mtd from mart_rental_fleet");
+    assert_ne!(after, before);
+    let warning = format!(
+        "warning month_and_sales 2026-01-20: rental revenue of the month is {after}, and the days of mart_sales_daily \
+         come to {before}: "
+    );
+    assert!(said.contains(&warning), "{warning}: {said}");
+    // What the run is about to publish counts, not what it replaces.
+    let (said, _) = stage.night(&jobs, 0);
+    assert!(!said.contains("month_and_sales"), "{said}");
+    assert_eq!(stage.value(month), after);
+    let (said, _) = stage.night(&jobs[1..], 0);
+    assert!(!said.contains("month_and_sales"), "{said}");
+    // Where a day of the month is not published there is nothing to compare.
+    stage.ends(&["postgres", "delete from mart_sales_daily where sales_date = '2026-01-12'"], 0);
+    let (said, _) = stage.night(&jobs[1..], 0);
+    assert!(!said.contains("month_and_sales"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_register_that_gives_nothing_holds_what_is_published_of_it() {
+    let stage = Stage::start().await;
+    let jobs = ["etl_sales_daily", "etl_rental_fleet"];
+    stage.night(&jobs, 0);
+    let sales = "select sales_date, total_revenue, total_invoices from mart_sales_daily order by 1";
+    let before = (stage.rows(sales), stage.rows(MART));
+    serve(&stage, |register| register.rows.clear());
+    let (said, _) = stage.night(&jobs, 1);
+    assert!(said.contains("error no_invoices: the register gave not one invoice, and "), "{said}");
+    assert!(
+        said.contains("error no_invoices 2026-01-20: the register gave not one invoice of the fiscal year, and "),
+        "{said}"
+    );
+    assert_eq!((stage.rows(sales), stage.rows(MART)), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -96,6 +96,12 @@ impl Stage {
         self.database.is_none()
     }
 
+    /// Where its own database is, unless it is embedded.
+    pub fn database_url(&self) -> Option<String> {
+        self.database.as_ref()?;
+        Some(std::fs::read_to_string(self.folder.path().join("secrets/postgres-url")).unwrap())
+    }
+
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("marts.toml")
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::Days;
 use marts::jobs::JOBS;
+use marts::sandbox::business::{Cell, TableData};
 use marts::sandbox::http::{Fault, FaultPlan, Reply};
 use marts::sandbox::tds::{self, SqlError, StatementFault};
 use marts::sandbox::world::WorldOptions;
@@ -12,6 +13,7 @@ use marts::verify::questions::QUESTIONS;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+use super::closed::{serve, void};
 use super::stage::{Stage, as_of};
 
 /// Few tries and no waits, so that giving up takes no time.
@@ -285,6 +287,33 @@ fn every_job_has_a_question_for_each_of_its_sources_and_every_question_a_reason(
     for question in QUESTIONS {
         assert!(known.contains(&(question.job, question.connector.name())), "{question:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_voided_years_after_its_day_is_void_and_the_source_says_so_too() {
+    let stage = Stage::start().await;
+    let on = "2026-01-12";
+    let of_day = |register: &TableData, row: &[Cell]| {
+        let at = |name: &str| register.position(name).unwrap();
+        matches!(&row[at("InvoiceDate")], Cell::DateTime(instant) if instant.date().to_string() == on)
+    };
+    let sql = format!("select total_invoices, total_revenue from mart_sales_daily where sales_date = '{on}'");
+    let run = ["run", "etl_sales_daily", "--as-of", "2026-01-20"];
+    stage.ends(&run, 0);
+    assert_ne!(stage.rows(&sql), [["0", "0.00"]]);
+    // Two years and some weeks after the last day that is reported, and half a year before the source is asked.
+    serve(&stage, |register| assert!(void(register, "2028-03-05", of_day) >= 5));
+    stage.turn_to("2028-12-01".parse().unwrap());
+    stage.ends(&run, 0);
+    assert_eq!(stage.rows(&sql), [["0", "0.00"]]);
+    let answer = verified(&stage, &["etl_sales_daily", "--period", on], 0);
+    assert_eq!(apart(&answer), Vec::<[String; 5]>::new());
+    // More than two years ahead of the day on which it is asked, it is a slip of the pen.
+    serve(&stage, |register| assert!(void(register, "2030-12-03", of_day) >= 5));
+    stage.ends(&run, 0);
+    assert_ne!(stage.rows(&sql), [["0", "0.00"]]);
+    let answer = verified(&stage, &["etl_sales_daily", "--period", on], 0);
+    assert_eq!(apart(&answer), Vec::<[String; 5]>::new());
 }
 
 /// What verification may use of the crate: the transport, the calendar, the settings, the ledgers. Neither what pulls,

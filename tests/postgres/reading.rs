@@ -121,15 +121,28 @@ const OF_ALL: &[(&str, usize, &str)] = &[
     ),
 ];
 
-/// Asks three times, of which the best counts, because other tests run beside this one; returns the first column.
-async fn within_a_second(test: &TestDatabase, what: &str, sql: &str) -> Vec<String> {
-    let (mut best, mut found) = (Duration::MAX, Vec::new());
-    for _ in 0..3 {
+/// How often each read is asked.
+const SAMPLES: usize = 40;
+
+/// What nineteen of twenty of them take at most, on a machine that does other things besides. The target is 50 ms, and what
+/// `make readers` measures: with a release build, beside nights, over a hundred times as many rows.
+const P95: Duration = Duration::from_millis(250);
+
+/// Asks many times; returns the first column.
+async fn soon(test: &TestDatabase, what: &str, sql: &str) -> Vec<String> {
+    let (mut taken, mut found) = (Vec::with_capacity(SAMPLES), Vec::new());
+    for _ in 0..SAMPLES {
         let began = Instant::now();
         found = test.values(sql).await;
-        best = best.min(began.elapsed());
+        taken.push(began.elapsed());
     }
-    assert!(best < Duration::from_secs(1), "{what} takes {best:?}");
+    taken.sort();
+    let p95 = taken[(SAMPLES * 95).div_ceil(100) - 1];
+    assert!(
+        p95 < P95,
+        "{what}: of {SAMPLES} reads the 95th of a hundred takes {p95:?}, the slowest {:?}",
+        taken[SAMPLES - 1]
+    );
     found
 }
 
@@ -150,7 +163,7 @@ async fn dashboards_read_five_years_of_ten_organisations_through_the_marts_keys(
         let org = test.acme.id;
         test.get().execute(&format!("set marts.org_id = '{org}'; set role marts_reader")).await.unwrap();
         let start = format!("select data_start_date from organizations where id = {org}");
-        let start = within_a_second(&test, "the data start", &start).await.remove(0);
+        let start = soon(&test, "the data start", &start).await.remove(0);
         assert_eq!(start, "2025-03-01");
         for (what, index, sql) in &reads {
             let sql = sql.replace("$org", &org.to_string()).replace("$start", &start);
@@ -158,14 +171,14 @@ async fn dashboards_read_five_years_of_ten_organisations_through_the_marts_keys(
             let through = [format!(" {index}\n"), format!(" {index} on ")];
             assert!(through.iter().any(|text| plan.contains(text)), "{what}: {plan}");
             assert!(!plan.contains("Seq Scan on mart_") && !plan.contains("Seq Scan on etl_"), "{what}: {plan}");
-            assert!(!within_a_second(&test, what, &sql).await.is_empty(), "{what}: nothing is there");
+            assert!(!soon(&test, what, &sql).await.is_empty(), "{what}: nothing is there");
         }
         // Another organisation's rows are not there, whatever is asked.
         let other = READS[0].2.replace("$org", &test.globex.id.to_string());
         assert_eq!(test.values(&other).await, [] as [&str; 0]);
         test.get().execute("reset role; reset marts.org_id; set role marts_admin").await.unwrap();
         for (what, rows, sql) in OF_ALL {
-            assert_eq!(within_a_second(&test, what, sql).await.len(), *rows, "{what}");
+            assert_eq!(soon(&test, what, sql).await.len(), *rows, "{what}");
         }
         test.get().execute("reset role").await.unwrap();
     }

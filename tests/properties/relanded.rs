@@ -91,7 +91,7 @@ impl Night {
             for job in JOBS {
                 let Some(source) = source_for(job, org) else { continue };
                 let mut plan = plan(job, source, org, window).unwrap();
-                let pulls = Pulls::winners(&staging, &org.slug, &plan.wanted, None).unwrap();
+                let pulls = Pulls::winners(&staging, org, &plan.wanted, None).unwrap();
                 plan.leave_out_absent(&pulls);
                 tasks.push(Task { org: org.clone(), plan, pulls });
             }
@@ -135,7 +135,7 @@ impl Task {
         let window = Window { as_of: as_of(), range, is_present: true };
         let mut plan = plan(self.plan.job, self.plan.source, &self.org, window).unwrap();
         let staging = Staging::new(&night.config.staging.path);
-        let pulls = Pulls::winners(&staging, &self.org.slug, &plan.wanted, None).unwrap();
+        let pulls = Pulls::winners(&staging, &self.org, &plan.wanted, None).unwrap();
         plan.leave_out_absent(&pulls);
         self.rows_by(night, &plan, &pulls)
     }
