@@ -259,6 +259,13 @@ async fn a_planted_personal_value_fails_the_pull_before_anything_is_written() {
         ("Workflow Status", "Waiting for Jane Quillfeather", "a person's name"),
         ("Case Type", "Individual\r\nwanted a call", "free text"),
     ];
+        // Spellings that the mart would put right.
+        ("Solution", "Jane  Quillfeather", "a person's name"),
+        ("Workflow Status", "Jane\u{a0}Quillfeather", "a person's name"),
+        ("Case Type", "Quillfeather,Jane", "a person's name"),
+        ("Workflow Status", "612\t555  0147", "a phone number"),
+        ("Case Type", "123\u{2013}45\u{2013}6789", "a social security number"),
+        ("Solution", "jane.roe@example.com/home", "an e-mail address"),
     for (column, value, kind) in cases {
         let options = CaseOptions {
             planted: Some((column, value.into())),
