@@ -74,10 +74,14 @@ async fn a_day_whose_table_is_missing_has_no_row_and_the_next_night_fills_it() {
     let stage = Stage::start().await;
     let missing: BTreeSet<_> = [as_of(), as_of() - Days::new(10)].into();
     stage.world.bigquery.set_missing(missing.clone());
-    let (table, _) = stage.night(&[JOB], 0);
-    assert!(table.contains("warning absent 2026-01-20: the source has no ga4_events of 2026-01-20"), "{table}");
+    let (table, _) = stage.night(&[JOB], 3);
+    assert!(table.contains("error absent 2026-01-20: the source has no ga4_events of 2026-01-20"), "{table}");
     assert!(table.contains("missing_days"), "{table}");
     assert_days(&stage, &last_days(4)[..3], &missing);
+    let state = "select status from etl_runs order by started_at desc limit 1";
+    assert_eq!(stage.value(state), "partial", "so the scheduler asks once more");
+    let (shown, _) = stage.ends(&["status"], 1);
+    assert!(shown.contains("partial") && shown.contains("absent 2026-01-20"), "{shown}");
     let before = stage.rows("select * from mart_app_analytics order by id");
     stage.night(&[JOB, "--from-staging"], 0);
     assert_eq!(stage.rows("select * from mart_app_analytics order by id"), before, "absence is staged too");
@@ -89,7 +93,7 @@ async fn a_day_whose_table_is_missing_has_no_row_and_the_next_night_fills_it() {
 
     // Gone again, the published row stands.
     stage.world.bigquery.set_missing([as_of()]);
-    stage.night(&[JOB], 0);
+    stage.night(&[JOB], 3);
     assert_eq!(mart(&stage).len(), 4);
     // Without any of its days there is nothing to report, and that is no success.
     stage.world.bigquery.set_missing(last_days(4));
@@ -104,6 +108,17 @@ async fn a_backfill_has_a_row_for_each_day_that_is_there() {
     let missing = BTreeSet::from([day("2025-12-25")]);
     stage.world.bigquery.set_missing(missing.clone());
     let (table, _) = stage.night(&[JOB, "--from", "2025-12-20", "--to", "2025-12-30"], 0);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_day_that_is_late_keeps_no_other_mart_waiting() {
+    let stage = Stage::start().await;
+    stage.reword("slug = \"vital\"", "slug = \"vital\"\npublish = \"all_or_nothing\"");
+    stage.world.bigquery.set_missing([as_of()]);
+    stage.night(&["--org", "vital"], 3);
+    let ended = stage.rows("select status, count(*) from etl_runs group by status order by status");
+    assert_eq!(ended, [["partial", "1"], ["success", "5"]]);
+    assert_eq!(mart(&stage).len(), 3);
+}
+
     assert!(table.contains("absent 2025-12-25"), "{table}");
     let days: Vec<_> = day("2025-12-20").iter_days().take(11).filter(|date| !missing.contains(date)).collect();
     assert_days(&stage, &days, &missing);
