@@ -175,8 +175,9 @@ async fn values_land_trimmed_and_impossible_dates_as_none() {
             Some("  Closed  - Done "),
             Some("Ärztliche\u{a0}Hilfe"),
         ),
-        (Some("1900-01-01"), Some("2028-01-21"), Some(""), Some("   "), None),
-        (Some("1990-01-01"), Some("2028-01-20"), None, Some("open"), Some("x")),
+        // Two years ahead of the 21st, on which it is asked.
+        (Some("1900-01-01"), Some("2028-01-22"), Some(""), Some("   "), None),
+        (Some("1990-01-01"), Some("2028-01-21"), None, Some("open"), Some("x")),
         (Some("2026-01-21"), None, Some("Individual"), Some("Open"), Some("x")),
     ])
     .await;
@@ -185,7 +186,7 @@ async fn values_land_trimmed_and_impossible_dates_as_none() {
         bench.cases().await.unwrap(),
         [
             "1|-|-|-|-|-",
-            "2|1990-01-01|2028-01-20|-|open|x",
+            "2|1990-01-01|2028-01-21|-|open|x",
             "3|2026-01-05|2026-01-20|Individual|Closed  - Done|Ärztliche\u{a0}Hilfe",
             "4|2026-01-21|-|Individual|Open|x",
         ]
@@ -206,7 +207,7 @@ async fn no_names_or_comments_are_selected() {
         ["SELECT CAST([Case Create Date] AS date) AS [created_date], CAST([Date Closed] AS date) AS [closed_date], \
           CAST([Case Type] AS nvarchar(60)) AS [case_type], CAST([Workflow Status] AS nvarchar(60)) AS [workflow_status], \
           CAST([Solution] AS nvarchar(80)) AS [category] FROM [dbo].[Case_Data_Summary_NOPHI] \
-          ORDER BY [Case Create Date], [Date Closed], [Case Type], [Workflow Status], [Solution]"]
+          ORDER BY [created_date], [closed_date], [case_type], [workflow_status], [category]"]
     );
     assert_eq!(landed[1].manifest().rows, 39);
     assert!(lines(&landed[1]).iter().all(|line| line.ends_with("|true")), "all of them are known");
