@@ -437,3 +437,20 @@ async fn the_generated_book_is_the_same_for_a_seed_and_leaves_the_past_alone() {
     let small = CaseOptions { cases_per_day: 2, ..CaseOptions::new(5, day("2025-06-01"), day("2026-01-20")) };
     assert!(CaseBook::generate(small).cases.len() * 3 < book(5, "2026-01-20").cases.len());
 }
+
+#[tokio::test]
+async fn a_world_has_about_as_many_cases_and_people_as_it_is_asked_for() {
+    use marts::sandbox::world::{World, WorldOptions};
+    marts::extract::http::install_crypto();
+    let options = WorldOptions::new(5, day("2026-01-20"), Clock::system());
+    let world = World::start(WorldOptions { bulk_cases: Some(9_000), people: Some(30), ..options }).await.unwrap();
+    let cases = world.case_book.cases.len();
+    assert!((8_000..=10_000).contains(&cases), "{cases}");
+    let users: std::collections::BTreeSet<_> = day("2026-01-01")
+        .iter_days()
+        .take(20)
+        .flat_map(|date| world.app.events(date, day("2026-02-01")))
+        .filter_map(|event| event.user)
+        .collect();
+    assert!((15..=31).contains(&users.len()), "{}", users.len());
+}
