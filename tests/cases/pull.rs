@@ -259,7 +259,6 @@ async fn a_planted_personal_value_fails_the_pull_before_anything_is_written() {
         ("Workflow Status", "DOB 02/29/1980", "a date of birth"),
         ("Workflow Status", "Waiting for Jane Quillfeather", "a person's name"),
         ("Case Type", "Individual\r\nwanted a call", "free text"),
-    ];
         // Spellings that the mart would put right.
         ("Solution", "Jane  Quillfeather", "a person's name"),
         ("Workflow Status", "Jane\u{a0}Quillfeather", "a person's name"),
@@ -267,6 +266,7 @@ async fn a_planted_personal_value_fails_the_pull_before_anything_is_written() {
         ("Workflow Status", "612\t555  0147", "a phone number"),
         ("Case Type", "123\u{2013}45\u{2013}6789", "a social security number"),
         ("Solution", "jane.roe@example.com/home", "an e-mail address"),
+    ];
     for (column, value, kind) in cases {
         let options = CaseOptions {
             planted: Some((column, value.into())),
@@ -403,6 +403,7 @@ async fn failures_that_stay_are_told_in_one_line_with_nothing_left_behind() {
         (login(SqlError::known(40615)), "firewall does not admit this machine's address", 1),
         (login(SqlError::known(18456)), "it refused the login of user reader", 1),
         (login(SqlError::known(40613)), "gave up after 3 tries", 3),
+        (statement(StatementFault::Error(SqlError::known(40501))), "gave up after 3 tries", 3),
         (statement(StatementFault::Error(denied)), "user reader lacks a right", 1),
         (statement(StatementFault::Error(value)), "the varchar value '…' to data type int", 1),
         (statement(StatementFault::AfterRows(3, Break::Reset)), "gave up after 3 tries", 3),
@@ -419,6 +420,30 @@ async fn failures_that_stay_are_told_in_one_line_with_nothing_left_behind() {
         assert!(line.contains(expected) && line.starts_with("pulling cases_summary 2026-01-20: "), "{line}");
         assert!(!line.contains("Roe"), "{line}");
         assert_eq!(bench.connections(), connections, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn who_answers_in_another_protocol_is_no_sql_server() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let replies: [&[u8]; 5] =
+        [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", b"\x04", b"\0", &[0xFF; 64]];
+    for reply in replies {
+        let mut bench = Bench::new(four()).await;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        bench.settings.server.port = listener.local_addr().unwrap().port();
+        let other = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 256]).await;
+                let _ = stream.write_all(reply).await;
+            }
+        });
+        let started = Instant::now();
+        let line = bench.refusal().await;
+        other.abort();
+        assert!(line.contains("SQL Server 127.0.0.1: "), "{reply:?}: {line}");
+        assert!(started.elapsed() < Duration::from_secs(12), "{reply:?}: {line}");
+        assert_eq!(bench.connections(), 0, "{line}");
     }
 }
 
