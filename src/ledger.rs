@@ -11,6 +11,9 @@ use sqlx::{FromRow, Postgres, Transaction, query, query_as, query_scalar};
 use crate::postgres::{OneLine, as_admin, as_loader, as_reader};
 use crate::run::{MartReport, RunReport};
 
+/// The rule of findings that say that the source did not have a day.
+pub const ABSENT: &str = "absent";
+
 /// One invocation of `marts run`: shared by all of its jobs and organisations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunId(String);
@@ -410,16 +413,24 @@ impl Attempt {
         self.run_id == run && self.org == org && self.job == job
     }
 
-    /// Whether trying again would change nothing: it is published, or its audit has spoken. What was skipped because of
-    /// another mart stands and falls with that one, which is among `all`.
+    /// Whether trying again would change nothing: it is published, or its audit has spoken. A day that the source did
+    /// not have yet may come. What was skipped because of another mart stands and falls with that one, which is among
+    /// `all`.
     pub fn is_settled(&self, all: &[Attempt]) -> bool {
         match self.status {
-            Status::Success | Status::Partial | Status::Held => true,
+            Status::Success => true,
+            Status::Partial | Status::Held => !self.lacks_its_day(),
             Status::Running | Status::Failed => false,
             Status::Skipped => !all
                 .iter()
                 .any(|other| other.run_id == self.run_id && other.org == self.org && other.status == Status::Failed),
         }
+    }
+
+    /// Whether the source did not have the day that the run was to report.
+    fn lacks_its_day(&self) -> bool {
+        let findings = self.detail.get("findings").and_then(Value::as_array);
+        findings.into_iter().flatten().any(|finding| finding["rule"] == ABSENT && finding["holds"] == true)
     }
 }
 

@@ -3,12 +3,11 @@
 -- reads: ga4_events
 --
 -- Errors: new users are users of the day, who are users of the week, who are users of the month; returning users are
--- the
--- rest; the users last seen day by day are the distinct users of the day; nothing is negative; no more downloads of a
--- system than new users; top_screens are ten at most and have no more views than there were.
+-- the rest; the users last seen day by day are the distinct users of the day; nothing is negative; no more downloads of
+-- a system than new users; top_screens are ten at most and have no more views than there were.
 -- Warnings: averages too large for their column, events without sessions, most events without a user or session, days
--- missing in the longest window, downloads of both systems above the new users, a day that lost many of the users
--- published for it or gained many, and days that have no row.
+-- missing in the longest window of a row, downloads of both systems above the new users, a day that lost many of the
+-- users published for it or gained many, and days that have no row.
 
 with
 
@@ -35,7 +34,8 @@ month_length as (
 
 ),
 
--- Logic: the rows beside their days, the views of the screens shown, and the days that the longest windows lack.
+-- Logic: the rows beside their days, and the days that the longest window of each row lacks, but for those before the
+-- data start and in excluded months, of which nobody is to count anything.
 
 rows_and_days as (
 
@@ -65,28 +65,27 @@ rows_and_days as (
 
 ),
 
-newest as (
-
-    select max(period_end) as newest_date from periods
-
-),
-
-window_days as (
+lacking_days as (
 
     select
-        newest.newest_date                                                        as newest_date,
-        min(days.event_date)                                                      as first_date,
-        count(*)                                                                  as day_count
+        periods.period_start                                                      as metric_date,
+        local_days.local_date                                                     as local_date
 
-    from newest
+    from periods
 
     cross join month_length
 
-    inner join days
-        on days.event_date <= newest.newest_date
-        and days.event_date > newest.newest_date - month_length.monthly_days
+    cross join settings
 
-    group by newest.newest_date
+    inner join local_days
+        on local_days.local_date <= periods.period_start
+        and local_days.local_date > periods.period_start - month_length.monthly_days
+
+    anti join days on local_days.local_date = days.event_date
+
+    anti join excluded_months on date_trunc('month', local_days.local_date) = excluded_months.month_start
+
+    where local_days.local_date >= coalesce(settings.data_start_date, local_days.local_date)
 
 ),
 
@@ -250,14 +249,14 @@ missing_days as (
         'missing_days'                                                            as rule,
         'warning'                                                                 as severity,
         null::date                                                                as period,
-        'of the days from ' || first_date || ' to ' || newest_date || ', '
-            || (newest_date - first_date + 1 - day_count)
-            || ' have no table: users of those days count as little as if there had been none'
+        'the windows of the rows from ' || min(metric_date) || ' to ' || max(metric_date) || ' lack '
+            || count(distinct local_date) || ' days, the first ' || min(local_date) || ' and the last '
+            || max(local_date) || ', which have no table: users of those days count as little as if there had been none'
                                                                                   as detail
 
-    from window_days
+    from lacking_days
 
-    where newest_date - first_date + 1 > day_count
+    having count(*) > 0
 
 ),
 

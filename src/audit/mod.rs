@@ -69,6 +69,12 @@ impl Held {
     pub fn is_nothing(&self) -> bool {
         !self.mart && self.periods.is_empty()
     }
+
+    /// Adds rows that there should be and that the source has no day for.
+    pub fn lack(&mut self, absent: Vec<Finding>) {
+        self.periods.extend(absent.iter().filter_map(|finding| finding.period));
+        self.errors.extend(absent.into_iter().map(|finding| Finding { severity: Severity::Error, ..finding }));
+    }
 }
 
 /// Runs the checks of the job whose mart `compute` has computed, against the rows now published for the organisation

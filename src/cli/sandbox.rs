@@ -33,6 +33,12 @@ pub struct SandboxArgs {
     /// Give each day of the app so many events, to measure with
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub events: Option<u64>,
+    /// Keep about so many cases in the case database, to measure with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub cases: Option<u64>,
+    /// Have about so many people install the app, to measure with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub people: Option<u32>,
 }
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -53,6 +59,8 @@ pub fn execute(args: &SandboxArgs, context: &Context) -> Outcome {
             bulk_invoices: args.invoices,
             bulk_contacts: args.contacts,
             bulk_events: args.events,
+            bulk_cases: args.cases,
+            people: args.people,
             ..WorldOptions::new(args.seed, to, clock)
         };
         let world = World::start(options).await?;

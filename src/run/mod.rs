@@ -378,9 +378,16 @@ impl Prepared {
     }
 }
 
-/// Of an organisation that publishes all or nothing: where a mart is not as it should be, none is published.
+/// Of an organisation that publishes all or nothing: where a mart is not as it should be, none is published. One whose
+/// source does not have the last day yet is as it should be otherwise, and keeps no other waiting.
 fn withhold(prepared: &mut [Prepared]) {
-    let bad = prepared.iter().find(|work| !work.report.status.is_good() && work.report.status != Status::Skipped);
+    let lacks_its_day = |report: &MartReport| {
+        report.status == Status::PartlyHeld
+            && report.findings.iter().filter(|finding| finding.holds).all(|finding| finding.rule == ledger::ABSENT)
+    };
+    let is_bad =
+        |report: &MartReport| !report.status.is_good() && report.status != Status::Skipped && !lacks_its_day(report);
+    let bad = prepared.iter().find(|work| is_bad(&work.report));
     let Some(reason) = bad.map(|work| what_went_wrong(&work.report)) else { return };
     for work in prepared.iter_mut().filter(|work| work.rows.is_some()) {
         work.rows = None;

@@ -10,6 +10,7 @@ use crate::compute::Pulls;
 use crate::config::Org;
 use crate::datasets::{Dataset, dataset};
 use crate::jobs::{Job, Partitions, Periods, Source};
+use crate::ledger::ABSENT;
 use crate::periods::{self, Partition, Period};
 
 /// The days a run reports.
@@ -86,7 +87,7 @@ impl Plan {
                 self.periods.retain(|period| last < period.start || period.end < first);
                 if self.periods.len() < before {
                     absent.push(Finding {
-                        rule: "absent".into(),
+                        rule: ABSENT.into(),
                         severity: Severity::Warning,
                         period: Some(first),
                         detail: format!(

@@ -1,11 +1,12 @@
 //! One mart of one organisation: landed, computed and audited, ready to be published.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use arrow::array::RecordBatch;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 use tracing::{Instrument as _, info_span};
 
@@ -117,8 +118,8 @@ impl Night<'_> {
 
         let began = Instant::now();
         let pulls = self.land(org, &plan, window, tonight).instrument(info_span!("land")).await?;
-        let absent = plan.leave_out_absent(&pulls);
-        ensure!(!plan.periods.is_empty(), "the source has none of the days to report{}", said(&absent));
+        let (owed, absent) = plan.leave_out_absent(&pulls).into_iter().partition(|it| self.owes(org, window, it));
+        ensure!(!plan.periods.is_empty(), "the source has none of the days to report{}", said([&owed, &absent]));
         report.landed = pulls.all().map(|landed| landed.manifest().rows).sum();
         let landing = began.elapsed();
         tracing::info!(
@@ -155,6 +156,7 @@ impl Night<'_> {
             .await?;
         let Audited { rows: computed, changes, mut held, mut batches } = audited;
         (self.tell)(&Event::Computed { org: &org.slug, job: job.name, rows: computed });
+        held.lack(owed);
         held.warnings.extend(absent);
         if self.ask_source(org, row, (source, &inputs.plan, &batches), window.as_of, &mut held).await? {
             let periods = held.periods.clone();
@@ -200,6 +202,17 @@ impl Night<'_> {
         Ok(())
     }
 
+    /// Whether a day that the source does not have is the one that the night is there to report. Any other may never
+    /// come; that one is waited for, unless it is not over yet.
+    fn owes(&self, org: &Org, window: Window, absent: &audit::Finding) -> bool {
+        absent.period == Some(window.as_of) && window.as_of <= periods::last_complete_day(self.now(), org.timezone)
+    }
+
+    /// The present, or the instant that stands for it.
+    fn now(&self) -> DateTime<Utc> {
+        self.request.as_of_pull.unwrap_or_else(|| self.clock.now())
+    }
+
     /// Computes on a thread of its own, when one of those that may compute at a time is free.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let turn = self.computing.clone().acquire_owned().await.context("the run is over")?;
@@ -215,8 +228,7 @@ impl Night<'_> {
     /// The last day of an organisation that lies in a closed month. The day that decides is the last one that is over, or the
     /// one reported where that is later: reporting an old day again opens no month.
     fn closed_until(&self, org: &Org, as_of: NaiveDate) -> Option<NaiveDate> {
-        let now = self.request.as_of_pull.unwrap_or_else(|| self.clock.now());
-        org.closed.until(periods::last_complete_day(now, org.timezone).max(as_of))
+        org.closed.until(periods::last_complete_day(self.now(), org.timezone).max(as_of))
     }
 
     /// The pulls that a plan needs: fresh ones, or what is staged.
@@ -280,8 +292,9 @@ impl Night<'_> {
 }
 
 /// `: ga4_events of 2026-01-20, …`
-fn said(absent: &[audit::Finding]) -> String {
-    let days: Vec<_> = absent.iter().filter_map(|finding| Some(finding.period?.to_string())).collect();
+fn said(absent: [&Vec<audit::Finding>; 2]) -> String {
+    let days: BTreeSet<_> = absent.into_iter().flatten().filter_map(|finding| finding.period).collect();
+    let days: Vec<_> = days.iter().map(ToString::to_string).collect();
     if days.is_empty() { String::new() } else { format!(": {}", days.join(", ")) }
 }
 

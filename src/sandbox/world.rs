@@ -54,6 +54,10 @@ pub struct WorldOptions {
     pub bulk_contacts: Option<u64>,
     /// Give each day of the app so many events, in place of its own: for measuring.
     pub bulk_events: Option<u64>,
+    /// About so many cases, in place of the company's own: for measuring.
+    pub bulk_cases: Option<u64>,
+    /// About so many people who install the app, in place of its own: for measuring.
+    pub people: Option<u32>,
     /// Records of a page at most, of the sources that give theirs page by page; none = what the real ones give.
     pub page_records: Option<u32>,
 }
@@ -71,6 +75,8 @@ impl WorldOptions {
             bulk_invoices: None,
             bulk_contacts: None,
             bulk_events: None,
+            bulk_cases: None,
+            people: None,
             page_records: None,
         }
     }
@@ -150,7 +156,11 @@ impl World {
             hubspot.page_limit = usize::try_from(records)?;
         }
         let hubspot = HubSpotServer::start(hubspot).await?;
-        let case_book = Arc::new(CaseBook::generate(CaseOptions::new(options.seed, options.from, options.to)));
+        let mut cases = CaseOptions::new(options.seed, options.from, options.to);
+        if let Some(count) = options.bulk_cases {
+            cases.cases_per_day = cases.per_day(count);
+        }
+        let case_book = Arc::new(CaseBook::generate(cases));
         let cases = cases::start(&case_book, &cases_password).await?;
         let zoom_account = Arc::new(ZoomAccount::generate(ZoomOptions::new(options.seed, options.from, options.to)));
         let mut zoom = ZoomServerOptions {
@@ -163,8 +173,9 @@ impl World {
             zoom.page_limit = usize::try_from(records)?;
         }
         let zoom = ZoomServer::start(zoom).await?;
-        let app =
-            AppOptions { bulk_events: options.bulk_events, ..AppOptions::new(options.seed, options.from, options.to) };
+        let mut app = AppOptions::new(options.seed, options.from, options.to);
+        app.bulk_events = options.bulk_events;
+        app.people = options.people.unwrap_or(app.people);
         let app = Arc::new(AppUse::new(app));
         let mut bigquery = BigQueryOptions { clock: options.clock.clone(), ..BigQueryOptions::new(Arc::clone(&app)) };
         if let Some(records) = options.page_records {

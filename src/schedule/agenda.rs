@@ -61,9 +61,9 @@ enum Standing {
 /// What is due at `now`, given what the run ledger knows of each job's attempts, and when to look again.
 ///
 /// A job is due when its newest time has come and is not longer ago than the catch-up limit, unless a run that began
-/// since has published it or had its rows held by the audit, which trying again would not change. One that failed is due
-/// again after a wait that doubles each time, as often as the settings allow. Of several times that were missed only the
-/// newest counts: each run restates the days before.
+/// since has published it or had its rows held by the audit, which trying again would not change. One that failed, or
+/// whose source did not have the last day yet, is due again after a wait that doubles each time, as often as the
+/// settings allow. Of several times that were missed only the newest counts: each run restates the days before.
 ///
 /// # Errors
 /// A job whose own time is none, which a test rules out.

@@ -19,7 +19,8 @@ from (
     select
         nullif(trim(user_pseudo_id), '') as user_id,
         event_name,
-        (select cast(max(coalesce(value.int_value, safe_cast(value.string_value as int64))) as string)
+        (select cast(max(coalesce(value.int_value, safe_cast(value.double_value as int64),
+            safe_cast(value.string_value as int64))) as string)
             from unnest(event_params) where key = 'ga_session_id') as session_id
     from {table}
 )";

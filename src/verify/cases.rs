@@ -1,7 +1,7 @@
 //! The case database, asked in T-SQL for counts. Nothing of a single case comes over the wire.
 
-use anyhow::{Context as _, Result, ensure};
-use chrono::{Days, Months};
+use anyhow::{Context as _, Result, bail, ensure};
+use chrono::{Days, Months, NaiveDate};
 
 use super::published::folded;
 use super::questions::{Put, Question};
@@ -9,9 +9,10 @@ use super::softbase::oldest;
 use super::tsql::{Asker, Cell, Fill};
 use super::{Answers, Around, Asked, setting};
 use crate::config::Cases;
+use crate::periods;
 
 /// Cases by the end of the day, and those created and closed in the thirty days that end with it. A day before 1990 or
-/// more than two years ahead is none, and a case without a day of creation counts among all.
+/// more than two years ahead of today is none, and a case without a day of creation counts among all.
 pub(super) const COUNTS: &str = "\
 SELECT
     COUNT_BIG(*) AS [total_cases],
@@ -38,12 +39,15 @@ GROUP BY [s].[status]";
 pub(super) struct CaseTable<'a> {
     settings: &'a Cases,
     asker: Asker<'a>,
+    /// The day on which it is asked, where the organisation is.
+    today: NaiveDate,
 }
 
 impl<'a> CaseTable<'a> {
     pub(super) fn new(around: &'a Around<'a>) -> Result<Self> {
         let settings = setting(around.org.cases.as_ref(), "cases")?;
-        Ok(CaseTable { settings, asker: Asker::new(&settings.server, &around.config.limits) })
+        let today = periods::local_day(around.clock.now(), around.org.timezone);
+        Ok(CaseTable { settings, asker: Asker::new(&settings.server, &around.config.limits), today })
     }
 
     pub(super) async fn put(&mut self, question: &Question, asked: Asked) -> Result<Answers> {
@@ -53,7 +57,7 @@ impl<'a> CaseTable<'a> {
             ("table", Fill::Name(&self.settings.table)),
             ("first", Fill::Day((day - Days::new(29)).max(oldest()?))),
             ("next_day", Fill::Day(day + Days::new(1))),
-            ("latest", Fill::Day(asked.as_of + Months::new(24) + Days::new(1))),
+            ("latest", Fill::Day(self.today + Months::new(24) + Days::new(1))),
         ];
         if question.put == Put::Cases {
             let row = self.asker.ask_one(question.text, &fills, question.columns).await?;
@@ -62,8 +66,14 @@ impl<'a> CaseTable<'a> {
         }
         let mut found = Answers::new();
         for row in self.asker.ask(question.text, &fills, &["status", "cases"]).await? {
-            let [Cell::Text(status), cases] = row.as_slice() else { anyhow::bail!("a status has no name") };
-            let name = format!("{} / {}", question.columns[0], folded(status));
+            let [status, cases] = row.as_slice() else { bail!("a status comes without a count") };
+            let status = match status {
+                Cell::Text(status) => folded(status),
+                // T-SQL trims blanks and leaves tabs, so a status of tabs alone comes as one of its own.
+                Cell::Nothing => "unknown".to_owned(),
+                Cell::Number(_) => bail!("a status is a number"),
+            };
+            let name = format!("{} / {status}", question.columns[0]);
             // Labels that differ by blanks inside are one.
             let cases = cases.number()?.context("a status has no count")?;
             let so_far = found.entry(name).or_insert(None);

@@ -205,17 +205,17 @@ struct Beside {
     answer: Result<Option<Decimal>, String>,
 }
 
-/// Each cell that a question is about.
+/// What stands for all entries that the source has and the mart has not.
+const NOT_IN_THE_MART: &str = "(not in the mart)";
+
+/// Each cell that a question is about. Only entries that the mart has are called by their names: these have been looked
+/// through for personal data when they were pulled, and what somebody has typed into the source since has not.
 fn pairs(question: &Question, row: &Row, answers: &Result<Answers, String>) -> Vec<Beside> {
     let mut pairs = Vec::new();
     for column in question.columns {
         let entry = format!("{column} / ");
         let is_of_it = |name: &String| name == column || name.starts_with(&entry);
-        let mut names: Vec<&String> = row.values.keys().filter(|name| is_of_it(name)).collect();
-        if let Ok(answers) = answers {
-            names.extend(answers.keys().filter(|name| is_of_it(name) && !row.values.contains_key(*name)));
-        }
-        for name in names {
+        for name in row.values.keys().filter(|name| is_of_it(name)) {
             let answer = match answers {
                 Err(error) => Err(error.clone()),
                 Ok(answers) => match answers.get(name) {
@@ -227,6 +227,11 @@ fn pairs(question: &Question, row: &Row, answers: &Result<Answers, String>) -> V
             };
             let published = row.values.get(name).copied().flatten();
             pairs.push(Beside { column: name.clone(), published, answer });
+        }
+        let is_unnamed = |name: &String| name.starts_with(&entry) && !row.values.contains_key(name);
+        let unnamed = answers.iter().flatten().filter(|(name, _)| is_unnamed(name)).filter_map(|(_, answer)| *answer);
+        if let Some(sum) = unnamed.reduce(|sum, answer| sum + answer) {
+            pairs.push(Beside { column: format!("{entry}{NOT_IN_THE_MART}"), published: None, answer: Ok(Some(sum)) });
         }
     }
     pairs

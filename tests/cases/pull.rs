@@ -175,8 +175,9 @@ async fn values_land_trimmed_and_impossible_dates_as_none() {
             Some("  Closed  - Done "),
             Some("Ärztliche\u{a0}Hilfe"),
         ),
-        (Some("1900-01-01"), Some("2028-01-21"), Some(""), Some("   "), None),
-        (Some("1990-01-01"), Some("2028-01-20"), None, Some("open"), Some("x")),
+        // Two years ahead of the 21st, on which it is asked.
+        (Some("1900-01-01"), Some("2028-01-22"), Some(""), Some("   "), None),
+        (Some("1990-01-01"), Some("2028-01-21"), None, Some("open"), Some("x")),
         (Some("2026-01-21"), None, Some("Individual"), Some("Open"), Some("x")),
     ])
     .await;
@@ -185,7 +186,7 @@ async fn values_land_trimmed_and_impossible_dates_as_none() {
         bench.cases().await.unwrap(),
         [
             "1|-|-|-|-|-",
-            "2|1990-01-01|2028-01-20|-|open|x",
+            "2|1990-01-01|2028-01-21|-|open|x",
             "3|2026-01-05|2026-01-20|Individual|Closed  - Done|Ärztliche\u{a0}Hilfe",
             "4|2026-01-21|-|Individual|Open|x",
         ]
@@ -206,7 +207,7 @@ async fn no_names_or_comments_are_selected() {
         ["SELECT CAST([Case Create Date] AS date) AS [created_date], CAST([Date Closed] AS date) AS [closed_date], \
           CAST([Case Type] AS nvarchar(60)) AS [case_type], CAST([Workflow Status] AS nvarchar(60)) AS [workflow_status], \
           CAST([Solution] AS nvarchar(80)) AS [category] FROM [dbo].[Case_Data_Summary_NOPHI] \
-          ORDER BY [Case Create Date], [Date Closed], [Case Type], [Workflow Status], [Solution]"]
+          ORDER BY [created_date], [closed_date], [case_type], [workflow_status], [category]"]
     );
     assert_eq!(landed[1].manifest().rows, 39);
     assert!(lines(&landed[1]).iter().all(|line| line.ends_with("|true")), "all of them are known");
@@ -258,6 +259,13 @@ async fn a_planted_personal_value_fails_the_pull_before_anything_is_written() {
         ("Workflow Status", "DOB 02/29/1980", "a date of birth"),
         ("Workflow Status", "Waiting for Jane Quillfeather", "a person's name"),
         ("Case Type", "Individual\r\nwanted a call", "free text"),
+        // Spellings that the mart would put right.
+        ("Solution", "Jane  Quillfeather", "a person's name"),
+        ("Workflow Status", "Jane\u{a0}Quillfeather", "a person's name"),
+        ("Case Type", "Quillfeather,Jane", "a person's name"),
+        ("Workflow Status", "612\t555  0147", "a phone number"),
+        ("Case Type", "123\u{2013}45\u{2013}6789", "a social security number"),
+        ("Solution", "jane.roe@example.com/home", "an e-mail address"),
     ];
     for (column, value, kind) in cases {
         let options = CaseOptions {
@@ -395,6 +403,7 @@ async fn failures_that_stay_are_told_in_one_line_with_nothing_left_behind() {
         (login(SqlError::known(40615)), "firewall does not admit this machine's address", 1),
         (login(SqlError::known(18456)), "it refused the login of user reader", 1),
         (login(SqlError::known(40613)), "gave up after 3 tries", 3),
+        (statement(StatementFault::Error(SqlError::known(40501))), "gave up after 3 tries", 3),
         (statement(StatementFault::Error(denied)), "user reader lacks a right", 1),
         (statement(StatementFault::Error(value)), "the varchar value '…' to data type int", 1),
         (statement(StatementFault::AfterRows(3, Break::Reset)), "gave up after 3 tries", 3),
@@ -415,6 +424,30 @@ async fn failures_that_stay_are_told_in_one_line_with_nothing_left_behind() {
 }
 
 #[tokio::test]
+async fn who_answers_in_another_protocol_is_no_sql_server() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let replies: [&[u8]; 5] =
+        [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", b"\x04", b"\0", &[0xFF; 64]];
+    for reply in replies {
+        let mut bench = Bench::new(four()).await;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        bench.settings.server.port = listener.local_addr().unwrap().port();
+        let other = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 256]).await;
+                let _ = stream.write_all(reply).await;
+            }
+        });
+        let started = Instant::now();
+        let line = bench.refusal().await;
+        other.abort();
+        assert!(line.contains("SQL Server 127.0.0.1: "), "{reply:?}: {line}");
+        assert!(started.elapsed() < Duration::from_secs(12), "{reply:?}: {line}");
+        assert_eq!(bench.connections(), 0, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn the_generated_book_is_the_same_for_a_seed_and_leaves_the_past_alone() {
     let book = |seed, to: &str| CaseBook::generate(CaseOptions::new(seed, day("2025-06-01"), day(to)));
     assert_eq!(book(5, "2026-01-20").cases, book(5, "2026-01-20").cases);
@@ -428,4 +461,21 @@ async fn the_generated_book_is_the_same_for_a_seed_and_leaves_the_past_alone() {
     assert_eq!(created(&book(5, "2026-01-20"), "2025-12-31"), created(&book(5, "2026-02-20"), "2025-12-31"));
     let small = CaseOptions { cases_per_day: 2, ..CaseOptions::new(5, day("2025-06-01"), day("2026-01-20")) };
     assert!(CaseBook::generate(small).cases.len() * 3 < book(5, "2026-01-20").cases.len());
+}
+
+#[tokio::test]
+async fn a_world_has_about_as_many_cases_and_people_as_it_is_asked_for() {
+    use marts::sandbox::world::{World, WorldOptions};
+    marts::extract::http::install_crypto();
+    let options = WorldOptions::new(5, day("2026-01-20"), Clock::system());
+    let world = World::start(WorldOptions { bulk_cases: Some(9_000), people: Some(30), ..options }).await.unwrap();
+    let cases = world.case_book.cases.len();
+    assert!((8_000..=10_000).contains(&cases), "{cases}");
+    let users: std::collections::BTreeSet<_> = day("2026-01-01")
+        .iter_days()
+        .take(20)
+        .flat_map(|date| world.app.events(date, day("2026-02-01")))
+        .filter_map(|event| event.user)
+        .collect();
+    assert!((15..=31).contains(&users.len()), "{}", users.len());
 }

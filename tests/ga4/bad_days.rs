@@ -67,6 +67,42 @@ async fn a_query_that_never_ends_is_left_and_its_job_named() {
     let line = bench.refusal().await;
     assert!(line.starts_with("pulling ga4_events"), "{line}");
     assert!(line.contains("the query is still running after 1 s (query_timeout_secs); its job is "), "{line}");
+    assert!(line.ends_with(", which was told to stop"), "{line}");
+    assert_eq!((bench.asked("POST", "/cancel"), bench.server.stopped()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_told_to_stop_is_left_all_the_same() {
+    for fault in [error(403, "accessDenied", "Access Denied"), Fault::reply(Reply::json(503, "{}")), Fault::Reset] {
+        let mut bench = Bench::start(|options| {
+            options.polls = u32::MAX;
+            options.faults = FaultPlan::new().on("POST */cancel", .., fault);
+        })
+        .await;
+        bench.bigquery().query_timeout_secs = 1;
+        let line = bench.refusal().await;
+        assert!(line.contains("still running after 1 s") && line.ends_with(", which may go on"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_tables_that_is_not_whole_is_refused() {
+    let list = |page: serde_json::Value| Fault::reply(Reply::json(200, page.to_string()));
+    let table = json!({ "tableReference": { "projectId": "p", "datasetId": "d", "tableId": "events_20260120" } });
+    let first = json!({ "kind": "bigquery#tableList", "tables": [table], "totalItems": 2, "nextPageToken": "again" });
+    // Whatever page is asked for, this one comes.
+    let line = said(LIST, list(first.clone())).await;
+    assert_eq!(line, "pulling ga4_events: listing the tables: the pages go round: a page token came twice");
+    // A token that leads nowhere: the simulated server knows only its own.
+    let bench = Bench::start(|options| options.faults = FaultPlan::new().on(LIST, 1..=1, list(first))).await;
+    let line = bench.refusal().await;
+    assert!(
+        line.starts_with("pulling ga4_events: listing the tables: ") && line.contains("Invalid page token"),
+        "{line}"
+    );
+    // Empty, though there are tables.
+    let line = said(LIST, list(json!({ "kind": "bigquery#tableList", "totalItems": 7 }))).await;
+    assert!(line.ends_with("the list of tables is empty, and says that there are 7"), "{line}");
 }
 
 #[tokio::test]

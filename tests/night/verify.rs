@@ -151,7 +151,7 @@ async fn a_number_that_was_tampered_with_is_told_by_every_source() {
         [
             ("new_cases_30d".to_owned(), new, false),
             (entry("invented"), "2".to_owned(), true),
-            (entry(&first.to_lowercase()), "-".to_owned(), false),
+            (entry("(not in the mart)"), "-".to_owned(), false),
         ]
     );
 
@@ -171,6 +171,50 @@ async fn a_number_that_was_tampered_with_is_told_by_every_source() {
     let kept =
         stage.value("select count(*) from etl_verifications where outcome = 'differs' and mart = 'mart_sales_daily'");
     assert_eq!(kept, "4", "two of both verifications");
+}
+
+/// The cases of the stage, of which the one in the middle has this status.
+fn with_status(stage: &Stage, status: &str) -> tds::Database {
+    let mut book = (*stage.world.case_book).clone();
+    book.options.planted = Some(("Workflow Status", status.to_owned()));
+    marts::sandbox::cases::database(&book).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_typed_after_the_pull_is_counted_and_never_named() {
+    let stage = Stage::start().await;
+    stage.night(&["etl_case_metrics"], 0);
+    stage.world.cases.set_database(with_status(&stage, "Waiting for Jane Quillfeather"));
+    let (shown, told) = stage.ends(&["verify", "etl_case_metrics"], 1);
+    let answer = verified(&stage, &["etl_case_metrics"], 1);
+    let new = [
+        "vital".to_owned(),
+        "cases_by_status / (not in the mart)".to_owned(),
+        "-".to_owned(),
+        "1".to_owned(),
+        "differs".to_owned(),
+    ];
+    let apart = apart(&answer);
+    assert!(apart.len() == 2 && apart.contains(&new), "and one less of the status it had: {apart:?}");
+    let kept = stage.rows("select column_name, error from etl_verifications").concat().join("|");
+    assert!(kept.contains("(not in the mart)"), "{kept}");
+    for text in [shown, told, answer.to_string(), kept] {
+        assert!(!text.to_lowercase().contains("quillfeather"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_of_blanks_is_unknown_to_the_mart_and_to_the_question() {
+    let stage = Stage::start().await;
+    let unknown = "select cases_by_status ->> 'Unknown' from mart_case_metrics";
+    stage.night(&["etl_case_metrics"], 0);
+    let before: u32 = stage.value(unknown).parse().unwrap();
+    for status in ["\t", "\u{a0} \t"] {
+        stage.world.cases.set_database(with_status(&stage, status));
+        stage.night(&["etl_case_metrics"], 0);
+        assert_eq!(stage.value(unknown), (before + 1).to_string());
+        assert_eq!(apart(&verified(&stage, &["etl_case_metrics"], 0)), Vec::<[String; 5]>::new());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

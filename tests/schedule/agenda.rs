@@ -270,3 +270,26 @@ fn organisations_with_the_same_jobs_due_are_run_together_as_many_as_the_limit_le
     assert_eq!(run(2), ["one", "three"]);
     assert_eq!(run(0), ["one"]);
 }
+
+/// The source did not have the day that was to be reported: it may have it in a while. Other rows that are held stay
+/// held.
+#[test]
+fn a_day_that_was_not_there_yet_is_asked_for_again_and_what_the_audit_holds_is_not() {
+    let config = config("");
+    let slot = utc("2026-01-21 07:00");
+    let ended = |rule: &str, holds: bool| {
+        let run = RunId::new(slot);
+        let finding = serde_json::json!({ "rule": rule, "holds": holds, "period": "2026-01-20", "detail": "" });
+        let detail = serde_json::json!({ "findings": [finding] });
+        let partial = Attempt { detail, ..attempt(&run, "etl_sales_daily", slot, Status::Partial) };
+        let due = |minutes| {
+            let agenda = agenda(&config, std::slice::from_ref(&partial), slot + TimeDelta::minutes(minutes)).unwrap();
+            agenda.due.iter().flat_map(|task| &task.jobs).any(|job| job.name == "etl_sales_daily")
+        };
+        // A run takes five minutes, and the first wait is a quarter of an hour.
+        (due(19), due(20))
+    };
+    assert_eq!(ended("absent", true), (false, true));
+    assert_eq!(ended("absent", false), (false, false), "a day before the last one");
+    assert_eq!(ended("closed", true), (false, false));
+}

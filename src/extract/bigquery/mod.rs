@@ -21,7 +21,7 @@ use super::http::HttpClient;
 use super::{Context, Saved};
 use crate::config::{BigQuery, Limits};
 use crate::datasets::Dataset;
-use crate::periods::Partition;
+use crate::periods::{self, Partition};
 use crate::staging::{Landed, Landing, Page};
 use rows::{Layout, Sane};
 use wire::{Tokens, Wire};
@@ -206,7 +206,7 @@ struct ResultLanding<'a> {
 impl<'a> ResultLanding<'a> {
     fn begin(context: &'a Context<'a>, dataset: &'static Dataset, partition: Partition) -> Result<Self> {
         let landing = context.staging.begin(dataset, &context.org.slug, partition, context.pulled_at)?;
-        let sane = Sane::new(context.as_of)?;
+        let sane = Sane::new(periods::local_day(context.pulled_at, context.org.timezone))?;
         Ok(ResultLanding {
             context,
             dataset,

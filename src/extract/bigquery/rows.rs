@@ -1,7 +1,7 @@
 //! Answers as rows: cells are `{"f": [{"v": …}]}`, every value a text or null, in the order of the answer's schema.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, Months, NaiveDate, Utc};
 use gcp_bigquery_client::model::field_type::FieldType;
 use gcp_bigquery_client::model::query_response::QueryResponse;
 use gcp_bigquery_client::model::table_row::TableRow;
@@ -64,11 +64,11 @@ pub(super) struct Sane {
 }
 
 impl Sane {
-    /// Not before 1990, nor more than two years ahead of the last day reported.
-    pub(super) fn new(as_of: NaiveDate) -> Result<Self> {
+    /// Not before 1990, nor more than two years ahead of the day on which the source is asked.
+    pub(super) fn new(today: NaiveDate) -> Result<Self> {
         let start = |day: NaiveDate| day.and_time(chrono::NaiveTime::MIN).and_utc();
         let from = NaiveDate::from_ymd_opt(1990, 1, 1).context("a date")?;
-        Ok(Sane { from: start(from), to: start(as_of + Days::new(731)) })
+        Ok(Sane { from: start(from), to: start(today + Months::new(24) + Days::new(1)) })
     }
 }
 

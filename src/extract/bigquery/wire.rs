@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use chrono::NaiveDate;
 use gcp_bigquery_client::model::data_format_options::DataFormatOptions;
 use gcp_bigquery_client::model::job_reference::JobReference;
@@ -30,6 +30,9 @@ const PAGE_TABLES: &str = "1000";
 const MOST_PAGES: usize = 100_000;
 /// How long the server may hold a request back before it says that a query still runs.
 const SERVER_WAIT: Duration = Duration::from_secs(20);
+
+/// How long a query that is given up may take to hear of it.
+const LAST_WORD: Duration = Duration::from_secs(10);
 
 /// A connection to one dataset.
 pub(super) struct Wire<'a> {
@@ -141,17 +144,33 @@ impl<'a> Wire<'a> {
         let limit = Duration::from_secs(self.settings.query_timeout_secs);
         let began = Instant::now();
         while !page.result.job_complete.context("the answer does not say whether the query is done")? {
-            ensure!(
-                began.elapsed() < limit,
-                "the query is still running after {} s (query_timeout_secs); its job is {}",
-                limit.as_secs(),
-                job.job_id.as_deref().unwrap_or_default()
-            );
+            if began.elapsed() >= limit {
+                let stopped = match tokio::time::timeout(LAST_WORD, self.cancel(&job)).await {
+                    Ok(Ok(())) => "which was told to stop",
+                    _ => "which may go on",
+                };
+                bail!(
+                    "the query is still running after {} s (query_timeout_secs); its job is {}, {stopped}",
+                    limit.as_secs(),
+                    job.job_id.as_deref().unwrap_or_default()
+                );
+            }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(self.longest_wait);
             page = self.page(&job, None).await?;
         }
         Ok(page)
+    }
+
+    /// Tells a query to stop, because what it still reads is billed although nobody waits for it.
+    async fn cancel(&self, job: &JobReference) -> Result<()> {
+        let id = job.job_id.as_deref().context("the answer names no job")?;
+        let mut url = self.url(&["jobs", id, "cancel"])?;
+        url.query_pairs_mut().append_pair("location", job.location.as_deref().unwrap_or(&self.settings.location));
+        let mut post = Request::new(Method::POST, url);
+        post.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        self.http.send_with(post, &self.account, &classify).await?;
+        Ok(())
     }
 
     /// The page after one, if there is one.

@@ -15,7 +15,7 @@ use super::sqlserver::{self, Catalog, Condition, Select, Server};
 use crate::config::Cases;
 use crate::datasets::cases::{CATEGORIES, CATEGORY, READ, UNREAD, UNREAD_BEGINNINGS};
 use crate::datasets::{Column, Dataset, dataset};
-use crate::periods::Partition;
+use crate::periods::{self, Partition};
 use crate::staging::{Landed, Landing, Value};
 use sheet::Sheet;
 
@@ -67,7 +67,7 @@ pub async fn check(settings: &Cases) -> Result<String> {
     let dataset = dataset("cases_summary").context("the table of datasets has no cases_summary")?;
     let mut probe = select(settings, &catalog, dataset)?;
     // Nothing is NULL and is not, so this asks for the right and for no row.
-    let column = probe.order.first().cloned().context("a dataset without columns")?;
+    let column = probe.items.iter().find_map(|item| item.column.clone()).context("a dataset without columns")?;
     probe.conditions = vec![Condition::IsNull(column.clone()), Condition::IsNotNull(column)];
     server.query(&probe.statement(), || Ok(()), |(), _| Ok(())).await?;
     Ok(format!("{}: {}.{} can be read", server.name(), catalog.schema, catalog.table))
@@ -123,8 +123,9 @@ fn select(settings: &Cases, catalog: &Catalog, dataset: &'static Dataset) -> Res
         );
         items.push(catalog.item(column, name)?);
     }
-    // Cases that differ in none of these are the same to every figure, so this settles the order of rows.
-    let order = items.iter().filter_map(|item| item.column.clone()).collect();
+    // Cases that differ in none of these are the same to every figure, so this settles the order of rows. They go by
+    // the answer's names, and so are sorted as cast: no server sorts by a column of type text.
+    let order = items.iter().map(|item| item.alias.clone()).collect();
     let (schema, table) = (catalog.schema.clone(), catalog.table.clone());
     Ok(Select { schema, table, items, conditions: Vec::new(), order })
 }
@@ -140,7 +141,9 @@ async fn cases(
 ) -> Result<Landed> {
     let select = select(settings, catalog, dataset)?;
     let names: Vec<String> = select.items.iter().filter_map(|item| item.column.clone()).collect();
-    let sane = NaiveDate::from_ymd_opt(1990, 1, 1).context("a date")?..=context.as_of + Months::new(24);
+    // Of the day on which the table is asked, which may be later than the one reported.
+    let today = periods::local_day(context.pulled_at, context.org.timezone);
+    let sane = NaiveDate::from_ymd_opt(1990, 1, 1).context("a date")?..=today + Months::new(24);
     let sheet = server
         .query(
             &select.statement(),
@@ -150,7 +153,7 @@ async fn cases(
                     let value =
                         sqlserver::value(cell).with_context(|| format!("[{}] of {}", names[at], catalog.table))?;
                     match value {
-                        // Decision: what lies before 1990 or more than two years ahead stands for no date.
+                        // Decision: what lies before 1990 or more than two years ahead of today stands for no date.
                         Value::Date(day) if !sane.contains(&day) => sheet.push(at, Value::Null),
                         value => sheet.push(at, value),
                     }

@@ -5,12 +5,14 @@
 //! names, not all names, and a surname alone is no find.
 
 mod names;
+mod plain;
 mod tokens;
 
 use std::fmt;
 
 use chrono::{Datelike, Months, NaiveDate};
 
+pub(super) use plain::plain;
 use tokens::{Token, tokens};
 
 /// What a text looks like.
@@ -44,13 +46,21 @@ const MOST_WORDS: usize = 25;
 const OLD: Months = Months::new(36);
 /// Area codes that belong to lines that anyone may call for free.
 const TOLL_FREE: [&str; 8] = ["800", "833", "844", "855", "866", "877", "888", "822"];
+/// How the name of a host ends, mostly.
+const USUAL_ENDS: [&str; 8] = ["com", "org", "net", "edu", "gov", "mil", "us", "io"];
 /// Words that make of any date a date of birth.
 const BIRTH: [&str; 6] = ["dob", "born", "birth", "birthdate", "birthday", "bday"];
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
-/// What a text looks like, if like anything of the kind; `as_of` tells old dates from new ones.
+/// What a text looks like, if like anything of the kind; `as_of` tells old dates from new ones. It is looked at as it
+/// would be read: more blanks, or other signs for the same, hide nothing.
 pub fn find(text: &str, as_of: NaiveDate) -> Option<Kind> {
-    let text = text.trim();
+    // What cannot be seen may stand inside a word, or between two.
+    let looked_at = ["", " "].iter().find_map(|unseen| look(&plain(text, unseen), as_of));
+    looked_at.or_else(|| has_lines(text).then_some(Kind::FreeText))
+}
+
+fn look(text: &str, as_of: NaiveDate) -> Option<Kind> {
     let tokens = tokens(text);
     let tests: [(Kind, bool); 6] = [
         (Kind::Email, is_email(text)),
@@ -58,22 +68,24 @@ pub fn find(text: &str, as_of: NaiveDate) -> Option<Kind> {
         (Kind::Phone, is_phone(&tokens)),
         (Kind::BirthDate, is_birth_date(&tokens, as_of)),
         (Kind::PersonName, names::is_name(&tokens)),
-        (Kind::FreeText, is_free_text(text)),
+        (Kind::FreeText, is_long(text)),
     ];
     tests.into_iter().find(|(_, found)| *found).map(|(kind, _)| kind)
 }
 
-/// `someone@host.example` anywhere in the text.
+/// `someone@host.example` anywhere in the text; with blanks beside the `@` where the end of the host is a usual one.
 fn is_email(text: &str) -> bool {
-    text.split(|letter: char| letter.is_whitespace() || "<>()[]{},;:\"'".contains(letter)).any(|word| {
-        let Some((local, domain)) = word.split_once('@') else { return false };
-        let domain = domain.trim_end_matches('.');
-        let Some((host, top)) = domain.rsplit_once('.') else { return false };
-        !local.is_empty()
-            && !host.is_empty()
-            && domain.chars().all(|letter| letter.is_alphanumeric() || letter == '-' || letter == '.')
+    text.match_indices('@').any(|(at, sign)| {
+        let (before, after) = (&text[..at], &text[at + sign.len()..]);
+        let is_apart = before.ends_with(' ') || after.starts_with(' ');
+        let in_a_host = |letter: &char| letter.is_alphanumeric() || matches!(letter, '-' | '.');
+        let domain: String = after.trim_start().chars().take_while(in_a_host).collect();
+        let Some((host, top)) = domain.trim_end_matches(['.', '-']).rsplit_once('.') else { return false };
+        before.trim_end().ends_with(|letter: char| letter.is_alphanumeric() || "._%+-".contains(letter))
+            && host.contains(char::is_alphanumeric)
             && top.chars().count() >= 2
             && top.chars().all(char::is_alphabetic)
+            && (!is_apart || USUAL_ENDS.contains(&top.to_lowercase().as_str()))
     })
 }
 
@@ -88,9 +100,11 @@ fn is_social_security(text: &str, tokens: &[Token<'_>]) -> bool {
         tokens.iter().any(|token| matches!(token.text.to_lowercase().as_str(), "ssn" | "itin" | "social" | "ss#"));
     // Area numbers 666 and 900 to 999 are never given; the latter are those of taxpayers without one.
     let is_given = |digits: &str| !digits.starts_with("666") && !digits.starts_with('9');
-    tokens::windows(tokens, &[3, 2, 4], &["-", " "]).any(|found| {
-        let dashed = found[1].before == "-" && found[2].before == "-";
-        (dashed || is_said) && possible(&found.iter().map(|token| token.text).collect::<String>())
+    tokens::windows(tokens, &[3, 2, 4], &["-", "", ".", "/", "_"]).any(|found| {
+        let is_dashed = found.iter().skip(1).all(|token| token.mark() == "-");
+        let digits: String = found.iter().map(|token| token.text).collect();
+        let is_alone = found.len() == tokens.len() && is_given(&digits);
+        (is_dashed || is_said || is_alone) && possible(&digits)
     }) || tokens.iter().any(|token| {
         token.is_number()
             && token.text.len() == 9
@@ -105,7 +119,7 @@ fn is_phone(tokens: &[Token<'_>]) -> bool {
         let starts = |digits: &str| digits.starts_with(|digit: char| ('2'..='9').contains(&digit));
         starts(area) && starts(exchange) && !TOLL_FREE.contains(&area)
     };
-    let grouped = tokens::windows(tokens, &[3, 3, 4], &["-", ".", " ", ") ", ")", " - ", ") - "])
+    let grouped = tokens::windows(tokens, &[3, 3, 4], &["-", ".", "", ")", ")-", "/", "_"])
         .any(|found| subscriber(found[0].text, found[1].text));
     let together = tokens.iter().filter(|token| token.is_number()).any(|token| {
         let digits = match token.text.len() {
@@ -120,7 +134,7 @@ fn is_phone(tokens: &[Token<'_>]) -> bool {
             .iter()
             .enumerate()
             .take_while(|(next, token)| {
-                token.is_number() && (*next == 0 || [" ", "-", " (", ") ", "."].contains(&token.before))
+                token.is_number() && (*next == 0 || matches!(token.mark().as_str(), "" | "-" | "(" | ")" | "."))
             })
             .map(|(_, token)| token.text.len())
             .sum();
@@ -148,8 +162,12 @@ fn is_birth_date(tokens: &[Token<'_>], as_of: NaiveDate) -> bool {
         date.is_some_and(|date| date.year() >= 1900 && date <= as_of && (is_said || date <= as_of - OLD))
     };
     let number = |token: &Token<'_>| token.text.parse::<u32>().unwrap_or_default();
-    let between =
-        |one: &Token<'_>, other: &Token<'_>| one.before == other.before && ["-", "/", "."].contains(&one.before);
+    let between = |one: &Token<'_>, other: &Token<'_>| {
+        one.mark() == other.mark() && ["-", "/", ".", "_"].contains(&one.mark().as_str())
+    };
+    // "5th" is 5.
+    let is_ending = |token: &Token<'_>| token.before.is_empty() && ["st", "nd", "rd", "th"].contains(&token.text);
+    let tokens: Vec<_> = tokens.iter().copied().filter(|token| !is_ending(token)).collect();
     tokens.windows(3).any(|three| {
         let [one, two, three] = three else { return false };
         let lengths = [one, two, three].map(|token| if token.is_number() { token.text.len() } else { 0 });
@@ -186,9 +204,14 @@ fn month(token: &Token<'_>) -> Option<u32> {
     (is_whole || name == "sept").then_some(number as u32 + 1)
 }
 
-/// Longer than a label is, or in several lines.
-fn is_free_text(text: &str) -> bool {
-    text.chars().count() > LONGEST_LABEL || text.split_whitespace().count() > MOST_WORDS || text.contains(['\n', '\r'])
+/// Longer than a label is.
+fn is_long(text: &str) -> bool {
+    text.chars().count() > LONGEST_LABEL || text.split(' ').count() > MOST_WORDS
+}
+
+/// In several lines.
+fn has_lines(text: &str) -> bool {
+    text.trim().contains(['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'])
 }
 
 #[cfg(test)]

@@ -107,9 +107,9 @@ impl Labels {
     }
 }
 
-/// A label as it is compared: blanks and case do not count.
+/// A label as it is compared: blanks, the kind of dash and case do not count.
 fn folded(label: &str) -> String {
-    label.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    personal::plain(label, "").to_lowercase()
 }
 
 #[cfg(test)]
@@ -149,6 +149,7 @@ mod tests {
         );
         assert!(!error.contains("Doe"), "{error}");
         sheet(&["JANE  DOE"]).push(1, Value::Text(" jane doe")).unwrap();
+        sheet(&["Doe-Jane"]).push(1, Value::Text("Doe\u{2011}Jane")).unwrap();
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! BigQuery's REST API over the export of a GA4 property: `jobs.query`, `jobs.getQueryResults`, `tables.list`,
-//! `tables.get`, and the token endpoint of its service account.
+//! BigQuery's REST API over the export of a GA4 property: `jobs.query`, `jobs.getQueryResults`, `jobs.cancel`,
+//! `tables.list`, `tables.get`, and the token endpoint of its service account.
 //!
 //! Shapes follow recorded answers of BigQuery. Tables appear the day after their own, change for three more days, and may
 //! be missing; each of the newest has a streaming twin with the same events. It understands the SQL of `sql.rs` and
@@ -79,6 +79,7 @@ struct Job {
     seen_on: NaiveDate,
     columns: Vec<Selected>,
     polls: u32,
+    is_stopped: bool,
 }
 
 struct State {
@@ -165,6 +166,11 @@ impl BigQueryServer {
         *locked(&self.state.missing) = days.into_iter().collect();
     }
 
+    /// How many queries were told to stop.
+    pub fn stopped(&self) -> usize {
+        locked(&self.state.jobs).values().filter(|job| job.is_stopped).count()
+    }
+
     /// Kill every access token now, whatever its age.
     pub fn expire_tokens(&self) {
         locked(&self.state.tokens).expire();
@@ -211,6 +217,7 @@ impl State {
         match (request.method.as_str(), rest) {
             ("POST", ["queries"]) => self.query(request),
             ("GET", ["queries", job]) => self.results(request, job),
+            ("POST", ["jobs", job, "cancel"]) => self.cancel(request, job),
             ("GET", ["datasets", dataset, "tables"]) => self.tables(request, dataset),
             ("GET", ["datasets", dataset, "tables", table]) => self.table(dataset, table),
             _ => fault(404, "notFound", &format!("Not found: {} {}", request.method, request.path)),
@@ -345,18 +352,38 @@ impl State {
             Some(request) => locked(&self.requests).entry(request.to_owned()).or_insert(new).clone(),
             None => new,
         };
-        let job = jobs.entry(id.clone()).or_insert(Job { day, seen_on, columns, polls: self.options.polls }).clone();
+        let new = Job { day, seen_on, columns, polls: self.options.polls, is_stopped: false };
+        let job = jobs.entry(id.clone()).or_insert(new).clone();
         drop(jobs);
         self.page(&id, &job, 0, body["maxResults"].as_u64(), "bigquery#queryResponse")
     }
 
-    fn results(&self, request: &Request, id: &str) -> Reply {
+    /// Whether a request names the place where jobs run here.
+    fn is_here(&self, request: &Request) -> bool {
+        let location = &self.options.location;
+        request.param("location").map_or(location == "US", |asked| asked == *location)
+    }
+
+    fn job_missing(&self, id: &str) -> Reply {
+        fault(404, "notFound", &format!("Not found: Job {}:{id}", self.options.project))
+    }
+
+    fn cancel(&self, request: &Request, id: &str) -> Reply {
         let BigQueryOptions { project, location, .. } = &self.options;
-        let is_there = request.param("location").map_or(location == "US", |asked| asked == *location);
         let mut jobs = locked(&self.jobs);
-        let Some(job) = jobs.get_mut(id).filter(|_| is_there) else {
-            return fault(404, "notFound", &format!("Not found: Job {project}:{id}"));
-        };
+        let Some(job) = jobs.get_mut(id).filter(|_| self.is_here(request)) else { return self.job_missing(id) };
+        job.is_stopped = true;
+        let reference = json!({ "projectId": project, "jobId": id, "location": location });
+        let job = json!({ "kind": "bigquery#job", "jobReference": reference, "status": { "state": "RUNNING" } });
+        Reply::json(200, json!({ "kind": "bigquery#jobCancelResponse", "job": job }).to_string())
+    }
+
+    fn results(&self, request: &Request, id: &str) -> Reply {
+        let mut jobs = locked(&self.jobs);
+        let Some(job) = jobs.get_mut(id).filter(|_| self.is_here(request)) else { return self.job_missing(id) };
+        if job.is_stopped {
+            return fault(400, "stopped", "Job execution was cancelled: User requested cancellation");
+        }
         job.polls = job.polls.saturating_sub(1);
         let job = job.clone();
         drop(jobs);

@@ -55,7 +55,8 @@ const COUNT: &str = "select count(distinct user_id) as daily_active_users, count
     user_id, null)) as new_users, count(distinct user_id) - count(distinct if(event_name = 'first_open', user_id, null)) \
     as returning_users, count(distinct if(user_id is null or session_id is null, null, concat(user_id, '/', session_id))) \
     as total_sessions from ( select nullif(trim(user_pseudo_id), '') as user_id, event_name, (select \
-    cast(max(coalesce(value.int_value, safe_cast(value.string_value as int64))) as string) from unnest(event_params) \
+    cast(max(coalesce(value.int_value, safe_cast(value.double_value as int64), \
+    safe_cast(value.string_value as int64))) as string) from unnest(event_params) \
     where key = 'ga_session_id') as session_id from %)";
 const COUNTED: [&str; 4] = ["daily_active_users", "new_users", "returning_users", "total_sessions"];
 

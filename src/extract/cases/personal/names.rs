@@ -43,6 +43,10 @@ stage standard state status step street stress support syndrome system task team
 tier to training treatment triage type unit university update urgent village visit visits wellbeing wellness with work \
 worker workplace workshop";
 
+/// Words before a given name that make of it the name of a place or of a storm.
+const NO_SURNAMES: &str = "\
+camp cape fort hurricane lake mount new port queen king prince princess saint san santa santo st storm sto villa";
+
 /// Before a surname.
 const TITLES: [&str; 4] = ["Mr", "Mrs", "Ms", "Dr"];
 
@@ -55,17 +59,21 @@ pub(super) fn is_name(tokens: &[Token<'_>]) -> bool {
 }
 
 /// The whole text is a name, however it is spelt: a given name, alone, with a surname or with initials, and either
-/// may come first when a comma says so.
+/// may come first.
 fn is_whole_name(tokens: &[Token<'_>]) -> bool {
-    let spaced = tokens.iter().skip(1).all(|token| matches!(token.before, " " | ". "));
+    if !tokens.iter().skip(1).all(|token| matches!(token.mark().as_str(), "" | "." | "," | "-" | "_")) {
+        return false;
+    }
     match tokens {
         [only] => is_given(only),
-        [given, last] if spaced && given.is_word() => is_given(given) && (is_initial(last) || is_surname(last)),
-        [given, initial, last] if spaced => {
-            is_given(given) && (is_initial(initial) || is_given(initial)) && is_surname(last)
+        [given, last] if is_given(given) => is_initial(last) || is_surname(last),
+        [given, middle, last] if is_given(given) && (is_initial(middle) || is_given(middle)) && is_surname(last) => {
+            true
         }
-        [surname, given, rest @ ..] if given.before == ", " && rest.iter().all(|token| is_initial(token)) => {
-            is_surname(surname) && is_given(given)
+        [surname, given, rest @ ..] if rest.iter().all(is_initial) => {
+            let said =
+                given.mark() == "," || !NO_SURNAMES.split(' ').any(|word| word.eq_ignore_ascii_case(surname.text));
+            said && is_surname(surname) && is_given(given)
         }
         _ => false,
     }
@@ -76,19 +84,17 @@ fn holds_full_name(tokens: &[Token<'_>]) -> bool {
     let pair = |given: &Token<'_>, last: &Token<'_>| {
         given.is_capitalised() && is_given(given) && last.is_capitalised() && is_surname(last)
     };
-    tokens.windows(2).any(|two| two[1].before == " " && pair(&two[0], &two[1]))
-        || tokens.windows(3).any(|three| {
-            three[1].before == " "
-                && is_initial(&three[1])
-                && matches!(three[2].before, " " | ". ")
-                && pair(&three[0], &three[2])
-        })
+    let follows = |token: &Token<'_>| matches!(token.mark().as_str(), "" | "." | "_");
+    tokens.windows(2).any(|two| follows(&two[1]) && pair(&two[0], &two[1]))
+        || tokens
+            .windows(3)
+            .any(|three| three[1..].iter().all(follows) && is_initial(&three[1]) && pair(&three[0], &three[2]))
 }
 
 fn holds_title(tokens: &[Token<'_>]) -> bool {
     tokens.windows(2).any(|two| {
         TITLES.contains(&two[0].text)
-            && matches!(two[1].before, " " | ". ")
+            && matches!(two[1].mark().as_str(), "" | ".")
             && two[1].is_capitalised()
             && is_surname(&two[1])
     })
@@ -98,15 +104,29 @@ fn holds_profession(tokens: &[Token<'_>]) -> bool {
     tokens.windows(3).any(|three| {
         let names = &three[..2];
         PROFESSIONS.split(' ').any(|letters| letters == three[2].text)
-            && matches!(three[2].before, ", " | " ")
-            && names[1].before == " "
+            && matches!(three[2].mark().as_str(), "," | "")
+            && names[1].mark().is_empty()
             && names.iter().all(|token| token.is_capitalised() && is_surname(token))
     })
 }
 
 fn is_given(token: &Token<'_>) -> bool {
-    let name = token.text.to_lowercase();
+    let name: String = token.text.to_lowercase().chars().map(unaccented).collect();
     GIVEN.split(' ').any(|given| given == name)
+}
+
+/// Accents are left out as often as not.
+fn unaccented(letter: char) -> char {
+    match letter {
+        'à'..='å' => 'a',
+        'ç' => 'c',
+        'è'..='ë' => 'e',
+        'ì'..='ï' => 'i',
+        'ñ' => 'n',
+        'ò'..='ö' => 'o',
+        'ù'..='ü' => 'u',
+        letter => letter,
+    }
 }
 
 fn is_initial(token: &Token<'_>) -> bool {

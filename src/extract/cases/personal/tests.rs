@@ -78,6 +78,116 @@ fn what_points_at_a_person_is_found() {
     }
 }
 
+#[test]
+fn no_spelling_hides_what_points_at_a_person() {
+    let cases: [(Kind, &[&str]); 5] = [
+        (
+            Kind::PersonName,
+            &[
+                "Jane  Doe",
+                "Jane\tDoe",
+                "Jane\u{a0}Doe",
+                "Jane \u{3000} Doe",
+                "Jane\u{200b}Doe",
+                "Ja\u{ad}ne Doe",
+                "\u{feff}Jane D\u{2060}oe",
+                "Doe,Jane",
+                "Doe , Jane",
+                "Jane, Doe",
+                "Jane.Doe",
+                "jane_doe",
+                "Jane-Doe",
+                "Jane\u{2010}Doe",
+                "JANE .Q. DOE",
+                "DOE JANE",
+                "doe  jane q.",
+                "Saint, Jane",
+                "Ｊａｎｅ　Ｄｏｅ",
+                "José Roe",
+                "Jose\u{301} Roe",
+                "MARÍA ROE",
+                "Referred by Jane  O'Brien",
+                "Referred by Jane\u{a0}Q.\u{a0}Roe",
+                "Referred by Jane.Roe",
+                "Mr.Okafor",
+                "Mr  Okafor",
+                "Ngozi  Okafor,LICSW",
+            ],
+        ),
+        (
+            Kind::Phone,
+            &[
+                "612  555  0147",
+                "612\t555\t0147",
+                "612\u{2011}555\u{2011}0147",
+                "612 \u{2013} 555 \u{2212} 0147",
+                "612. 555. 0147",
+                "612\u{b7}555\u{2022}0147",
+                "612/555-0147",
+                "612_555_0147",
+                "(612)-555-0147",
+                "612-555-0147x12",
+                "c612-555-0147",
+                "612\u{200b}555\u{200b}0147",
+                "６１２-５５５-０１４７",
+                "\u{202a}+44 20 7946 0958\u{202c}",
+                "+44  20\u{a0}7946\u{2011}0958",
+            ],
+        ),
+        (
+            Kind::SocialSecurity,
+            &[
+                "123\u{2013}45\u{2013}6789",
+                "123 - 45 - 6789",
+                "123 45 6789",
+                "123.45.6789",
+                "SSN123-45-6789",
+                "SSN:\u{a0}123  45  6789",
+                "123\u{ad}45\u{ad}6789",
+                "１２３－４５－６７８９",
+            ],
+        ),
+        (
+            Kind::Email,
+            &[
+                "jane.roe@example.com/home",
+                "jane.roe@example.com?",
+                "jane.roe@example.com!",
+                "jane.roe@example.com|jdoe",
+                "to=jane.roe@example.com&cc=0",
+                "*jane.roe@example.com*",
+                "jane.roe@example.com_old",
+                "@ jane.roe@example.com",
+                "jane.roe @ example.com",
+                "jane.roe@ EXAMPLE.COM",
+                "jane.roe＠example．com",
+                "jane.roe@exam\u{200b}ple.com",
+            ],
+        ),
+        (
+            Kind::BirthDate,
+            &[
+                "2 / 29 / 1980",
+                "1980\u{2011}02\u{2011}29",
+                "29. 2. 1980",
+                "January 5th, 1980",
+                "5th  January 1980",
+                "5Jan1980",
+                "DOB:01\u{2013}05\u{2013}80",
+            ],
+        ),
+    ];
+    for (kind, texts) in cases {
+        for text in texts {
+            assert_eq!(found(text), Some(kind), "{text:?}");
+        }
+    }
+    for lines in ["one\u{2028}two", "one\u{b}two", " one\r\ntwo"] {
+        assert_eq!(found(lines), Some(Kind::FreeText), "{lines:?}");
+    }
+    assert_eq!(found(" one \n"), None);
+}
+
 /// Labels as case databases have them, and near misses of each kind.
 const HARMLESS: &str = "\
 Open|Closed|Closed - Goals Met|Pending Intake|On Hold (client)|In Progress|Re-opened|Awaiting Consultant Assignment|Unknown\
@@ -96,13 +206,21 @@ Open|Closed|Closed - Goals Met|Pending Intake|On Hold (client)|In Progress|Re-op
 |Beck Depression Inventory|Myers-Briggs|PTSD|ADHD|LGBTQ+|Physician Well-Being|Burnout|Child's Behavior|Caregiver's Stress\
 |Préparation|Ärzte und Pflege|Зависимость|心理カウンセリング|Housing; Utilities; Food|Other (small groups)|Born Again Support\
 |Birth of a Child|Birthday Program|Social Security Benefits|Social 101|Terry Cloth Drive Program|Scott County Project\
+|Santa Maria|San Jose|Fort Henry|Hurricane Ian|Tropical Storm Julia|Camp Ruth|Work - Life|Work.Life|Legal_Financial\
+|2/4/2026|Site 101/202/3030|Coaching @ St. Paul|Coaching @ Work.|@ Work|Phase 1a|COVID19|Q42025|Tier1\
+|Grief/Loss? (other)|A & B, Inc.\
 |Information Only|No Show x3|Declined/No Response|Administrative Closure|Client Moved|3rd Party|1st Contact|a.b@c";
 
 #[test]
 fn labels_pass() {
     let mut wrong = Vec::new();
     for label in HARMLESS.split('|') {
-        for spelling in [label.to_owned(), label.to_uppercase(), label.to_lowercase()] {
+        // As people type them, and as programs with other blanks and dashes write them.
+        let (wide, tabbed) = (label.replace(' ', "  "), label.replace(' ', "\t"));
+        let (unbroken, dashed) = (label.replace(' ', "\u{a0} "), label.replace('-', "\u{2013}"));
+        let (unseen, typed) = (label.replace(' ', " \u{200b}"), format!(" {label}   "));
+        let cases = [label.to_owned(), label.to_uppercase(), label.to_lowercase()];
+        for spelling in cases.into_iter().chain([wide, tabbed, unbroken, dashed, unseen, typed]) {
             if let Some(kind) = found(&spelling) {
                 wrong.push(format!("{spelling}: {kind}"));
             }
@@ -136,6 +254,12 @@ proptest! {
     #[test]
     fn words_around_a_number_do_not_hide_it(before in "[a-z ]{0,12}", after in "[a-z ]{0,12}") {
         prop_assert_eq!(found(&format!("{before} 612-555-0147 {after}")), Some(Kind::Phone));
+    }
+
+    #[test]
+    fn blanks_of_any_kind_and_number_do_not_hide_a_name(blanks in "[ \t\u{a0}\u{2009}\u{202f}\u{3000}\u{200b}]{1,5}") {
+        prop_assert_eq!(found(&format!("Jane{blanks}Doe")), Some(Kind::PersonName));
+        prop_assert_eq!(found(&format!("612{blanks}555{blanks}0147")), Some(Kind::Phone));
     }
 
     #[test]

@@ -30,6 +30,13 @@ impl CaseOptions {
     pub fn new(seed: u64, from: NaiveDate, to: NaiveDate) -> Self {
         Self { seed, from, to, cases_per_day: 12, planted: None }
     }
+
+    /// Cases of a business day that make about so many in all. A day of the weekend has a sixth of them.
+    pub fn per_day(&self, cases: u64) -> u32 {
+        let days = self.from.iter_days().take_while(|day| *day <= self.to);
+        let sixths: u64 = days.map(|day| if is_weekend(day) { 1 } else { 6 }).sum();
+        u32::try_from(cases.saturating_mul(6) / sixths.max(1)).unwrap_or(u32::MAX).max(1)
+    }
 }
 
 /// One case, as the table has it: labels as they were typed.
@@ -102,10 +109,7 @@ impl CaseBook {
         for day in options.from.iter_days().take_while(|day| *day <= morning) {
             let mut dice = Dice::for_day(options.seed, DAY, day);
             let usual = i64::from(options.cases_per_day);
-            let about = match day.weekday() {
-                Weekday::Sat | Weekday::Sun => usual / 6,
-                _ => usual,
-            };
+            let about = if is_weekend(day) { usual / 6 } else { usual };
             let count = dice.roll(about * 2 / 3, about * 4 / 3 + 1);
             for _ in 0..if day == morning { count.min(3) } else { count } {
                 cases.push(case(&mut dice, day, morning));
@@ -162,6 +166,10 @@ impl CaseBook {
         });
         TableData { name: CASE_TABLE, rows: rows.collect(), columns }
     }
+}
+
+fn is_weekend(day: NaiveDate) -> bool {
+    matches!(day.weekday(), Weekday::Sat | Weekday::Sun)
 }
 
 /// How many of the chosen ones have each label, spelt as most of all are.
