@@ -85,7 +85,7 @@ pub(super) async fn put(dealer: &mut Dealer<'_>, question: &Question, asked: Ask
     let classes =
         ledger.accounts.iter().map(|range| (range.first.as_str(), range.last.as_str(), range.class)).collect();
     let marks = ledger.depreciation.iter().map(|range| (range.first.as_str(), range.last.as_str(), "1")).collect();
-    let account = "LTRIM([g].[AccountNo])";
+    let account = "LTRIM(RTRIM([g].[AccountNo]))";
     let fills = [
         ("schema", Fill::Name(&settings.schema)),
         ("month", Fill::Number(number(asked.period.start))),
