@@ -253,9 +253,11 @@ jumps as (
 
     cross join settings
 
+    cross join ledger_settings
+
     -- An open month grows every day; nothing published is nothing to compare with.
     where
-        comparisons.period_end < settings.as_of
+        comparisons.period_end + ledger_settings.close_lag_days < settings.as_of
         and comparisons.old_amount <> 0
         and abs(comparisons.new_amount - comparisons.old_amount) * 100
         > abs(comparisons.old_amount) * settings.jump_pct

@@ -189,6 +189,7 @@ final as (
         described.is_classified::boolean                            as is_classified,
         described.activity::varchar                                 as activity,
         described.activity = 'net_income'                           as is_profit_and_loss,
+        described.is_marked::boolean                                as is_marked,
         described.is_marked and described.activity = 'net_income'   as is_depreciation,
         rows_in_turn.month_start::date                              as month_start,
         rows_in_turn.month_start = fiscal_years.period_start        as has_row,
