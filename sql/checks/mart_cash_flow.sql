@@ -44,7 +44,8 @@ others as (
 
     from softbase_cash_effects
 
-    where section = 'other'
+    -- What rounding takes belongs to no account.
+    where section = 'other' and account_no is not null
 
 ),
 
@@ -140,16 +141,38 @@ breakdowns as (
 
 ),
 
+cash as (
+
+    select
+        period_start,
+        coalesce(sum(balance) filter (where account_class = 'cash'), 0)
+                                                                    as balance,
+        coalesce(sum(movement) filter (where account_class = 'cash'), 0)
+                                                                    as movement
+
+    from softbase_ledger
+
+    group by period_start
+
+),
+
 rolled as (
 
     select
-        period,
-        cash_balance,
-        cash_change_mtd,
-        lag(period) over (order by period)                          as previous_period,
-        lag(cash_balance) over (order by period)                    as previous_balance
+        figures.period                                              as period,
+        figures.cash_balance                                        as cash_balance,
+        figures.cash_change_mtd                                     as cash_change_mtd,
+        cash.balance - cash.movement - lag(cash.balance) over (order by figures.period)
+                                                                    as gap,
+        cash.balance::decimal(18, 2) - cash.movement::decimal(18, 2)
+            - lag(cash.balance::decimal(18, 2)) over (order by figures.period)
+                                                                    as rounded_gap,
+        lag(figures.period) over (order by figures.period)          as previous_period,
+        lag(figures.cash_balance) over (order by figures.period)    as previous_balance
 
     from figures
+
+    left join cash on figures.period = cash.period_start
 
 ),
 
@@ -172,11 +195,15 @@ roll_forward as (
 
     cross join first_rows
 
-    -- The month in which the ledger begins may take balances over that it never moved.
+    -- The month in which the ledger begins may take balances over that it never moved. Where the ledger has amounts
+    -- below a cent, two balances and a change, each rounded by itself, may be a cent apart; the amounts may not.
     where
         rolled.previous_period = rolled.period - interval 1 month
         and rolled.previous_period >= first_rows.month_start
-        and rolled.cash_balance <> rolled.previous_balance + rolled.cash_change_mtd
+        and (
+            rolled.gap <> 0
+            or rolled.cash_balance - rolled.previous_balance - rolled.cash_change_mtd <> rolled.rounded_gap
+        )
 
 ),
 
@@ -226,9 +253,11 @@ jumps as (
 
     cross join settings
 
+    cross join ledger_settings
+
     -- An open month grows every day; nothing published is nothing to compare with.
     where
-        comparisons.period_end < settings.as_of
+        comparisons.period_end + ledger_settings.close_lag_days < settings.as_of
         and comparisons.old_amount <> 0
         and abs(comparisons.new_amount - comparisons.old_amount) * 100
         > abs(comparisons.old_amount) * settings.jump_pct

@@ -3,8 +3,9 @@
 -- reads: softbase_gl, softbase_chart_of_accounts
 --
 -- operating_cash_flow is net income, depreciation added back, and what working capital took or gave;
--- operating + investing + financing + other is cash_change_mtd to the cent. Which account belongs where, and how
--- depreciation is kept from counting twice, say softbase_ledger and softbase_cash_effects in sql/shared.
+-- operating + investing + financing + other is cash_change_mtd to the cent. Which account belongs where, how
+-- depreciation is kept from counting twice, and how amounts below a cent are rounded so that the lines still add up,
+-- say softbase_ledger and softbase_cash_effects in sql/shared.
 -- cash_balance is the closing balance of the cash accounts, overdrafts included.
 -- ar_change and inventory_change are changes of the balance: positive when it grew. ap_change is positive when more is
 -- owed. What they did to cash is in the breakdown.
@@ -51,7 +52,8 @@ effects as (
 
 ),
 
--- Contributions: the ledger's rows with what they say of balances, and each effect on cash under its section.
+-- Contributions: the ledger's rows with what they say of balances, and each effect on cash under its section. What
+-- rounding takes has no row of the ledger, and no source_key.
 
 contributions as (
 

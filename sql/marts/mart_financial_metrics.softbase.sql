@@ -7,6 +7,9 @@
 -- net_income is their difference. gross_profit is revenue less cost of goods sold, and gross_margin_pct is over revenue
 -- alone: null where there is none, or where the column cannot hold it. Depreciation stays in the class of its account.
 -- The ledger's signs are turned so that what is earned, owed and owned by the owners is positive.
+-- Figures are rounded to cents as the sums that they are; only net_income is the difference of the rounded revenue and
+-- expenses, and total_equity that of the rounded assets and liabilities, so that the statements add up to the cent.
+-- Where assets are not liabilities and equity, equity is rounded by itself: the gap is to be seen.
 -- Balances are the closing ones. total_equity is the equity accounts and the profit of the fiscal year so far, which
 -- the ledger keeps in the profit-and-loss accounts until the year is closed; so assets = liabilities + equity.
 -- operating_cash_flow is that of mart_cash_flow: both read softbase_cash_effects in sql/shared. softbase_ledger beside
@@ -47,9 +50,9 @@ effects as (
 
 ),
 
--- Contributions: the ledger's rows, each under the measures it counts for, and the operating effects on cash.
+-- Logic: the ledger's rows, each under the measures it counts for, and what rounding takes of them.
 
-contributions as (
+measures as (
 
     select
         period_start,
@@ -104,6 +107,89 @@ contributions as (
         amount                                                      as operating
 
     from effects
+
+),
+
+sums as (
+
+    select
+        period_start,
+        coalesce(sum(revenue), 0)                                   as revenue,
+        coalesce(sum(expenses), 0)                                  as expenses,
+        coalesce(sum(net_income), 0)                                as net_income,
+        coalesce(sum(assets), 0)                                    as assets,
+        coalesce(sum(liabilities), 0)                               as liabilities,
+        coalesce(sum(equity), 0)                                    as equity
+
+    from measures
+
+    group by period_start
+
+),
+
+roundings as (
+
+    select
+        period_start,
+        revenue::decimal(38, 2) - expenses::decimal(38, 2) - net_income
+                                                                    as net_income,
+        case
+            when assets = liabilities + equity then assets::decimal(38, 2) - liabilities::decimal(38, 2) - equity
+            else 0
+        end                                                         as equity
+
+    from sums
+
+),
+
+-- Contributions: the measures, with the operating effects on cash among them; what rounding takes has no row of the
+-- ledger, and no source_key.
+
+contributions as (
+
+    select
+        period_start,
+        source_dataset,
+        source_key,
+        source_page,
+        income,
+        revenue,
+        cost_of_goods_sold,
+        expenses,
+        net_income,
+        assets,
+        liabilities,
+        equity,
+        cash,
+        receivables,
+        payables,
+        operating
+
+    from measures
+
+    union all
+
+    select
+        period_start,
+        'softbase_gl'                                               as source_dataset,
+        null::varchar                                               as source_key,
+        null::bigint                                                as source_page,
+        null::decimal(38, 4)                                        as income,
+        null::decimal(38, 4)                                        as revenue,
+        null::decimal(38, 4)                                        as cost_of_goods_sold,
+        null::decimal(38, 4)                                        as expenses,
+        nullif(net_income, 0)                                       as net_income,
+        null::decimal(38, 4)                                        as assets,
+        null::decimal(38, 4)                                        as liabilities,
+        nullif(equity, 0)                                           as equity,
+        null::decimal(38, 4)                                        as cash,
+        null::decimal(38, 4)                                        as receivables,
+        null::decimal(38, 4)                                        as payables,
+        null::decimal(38, 4)                                        as operating
+
+    from roundings
+
+    where net_income <> 0 or equity <> 0
 
 ),
 

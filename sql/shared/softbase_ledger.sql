@@ -9,7 +9,8 @@
 -- from zero in every fiscal year.
 -- The class is that of the innermost range of the settings that the account lies in. Accounts in none go by the chart's
 -- type: sales, cost and expense are what they say; assets and liabilities stay unclassified, because the chart does not
--- tell cash from stock or debt from equity. Depreciation is a mark on top of the class.
+-- tell cash from stock or debt from equity. Depreciation is a mark on top of the class, and counts in profit and loss
+-- alone. An account with fewer digits than a range has does not lie in it.
 -- activity is where the account's movement belongs in the statement of cash flows. Floor plan debt goes by the
 -- settings.
 
@@ -79,6 +80,7 @@ ranges_of_accounts as (
     inner join account_ranges
         on substring(accounts.account_no, 1, length(account_ranges.first_account))
         between account_ranges.first_account and account_ranges.last_account
+        and length(accounts.account_no) >= length(account_ranges.first_account)
 
 ),
 
@@ -91,6 +93,7 @@ depreciation as (
     inner join depreciation_ranges
         on substring(accounts.account_no, 1, length(depreciation_ranges.first_account))
         between depreciation_ranges.first_account and depreciation_ranges.last_account
+        and length(accounts.account_no) >= length(depreciation_ranges.first_account)
 
     group by accounts.account_no
 
@@ -186,6 +189,7 @@ final as (
         described.is_classified::boolean                            as is_classified,
         described.activity::varchar                                 as activity,
         described.activity = 'net_income'                           as is_profit_and_loss,
+        described.is_marked::boolean                                as is_marked,
         described.is_marked and described.activity = 'net_income'   as is_depreciation,
         rows_in_turn.month_start::date                              as month_start,
         rows_in_turn.month_start = fiscal_years.period_start        as has_row,

@@ -2,11 +2,14 @@
 --
 -- reads: softbase_gl, softbase_chart_of_accounts
 --
--- Errors: an account that comes twice in a month, an amount that is missing, movements of a month that do not sum to
--- zero, a closed month after the first posting without any row, and cash that does not roll forward: its closing
--- balance is not that of the row before and the movement.
+-- Errors: no account that is cash, without which every figure of cash would be a zero that nobody gave; an account that
+-- comes twice in a month, an amount that is missing, movements of a month that do not sum to zero, a month that is over
+-- (close_lag_days included) and after the first posting without any row, and cash that does not roll forward: its
+-- closing balance is not that of the row before and the movement.
 -- Warnings: other accounts that do not roll forward, which a wrong start of the fiscal year looks like too; accounts
--- that no class matches; rows of months that are none; and a month under way in which nothing is posted yet.
+-- that no class matches; marks of depreciation outside profit and loss, which count for nothing; rows of months that
+-- are none or are yet to come; and a month under way in which nothing is posted yet.
+-- Rows of month 13 are regular. A month that begins on the day after as_of has begun when the night runs.
 -- Retained earnings take up a year's profit without a movement in months 1 to 12, so equity need not roll into a new
 -- fiscal year. Rows before the data start are not held against those after it.
 
@@ -24,6 +27,7 @@ ledger as (
         account_class,
         is_classified,
         is_profit_and_loss,
+        is_marked,
         has_row,
         movement,
         balance
@@ -113,7 +117,41 @@ months as (
 
 ),
 
+accounts as (
+
+    select
+        gl.account_no                                               as account_no,
+        arg_min(account_ranges.account_class, account_ranges.precedence)
+                                                                    as account_class
+
+    from gl
+
+    left join account_ranges
+        on substring(gl.account_no, 1, length(account_ranges.first_account))
+        between account_ranges.first_account and account_ranges.last_account
+        and length(gl.account_no) >= length(account_ranges.first_account)
+
+    group by gl.account_no
+
+),
+
 -- The rules.
+
+cash_missing as (
+
+    select
+        'no_cash'                                                   as rule,
+        'error'                                                     as severity,
+        null::date                                                  as period,
+        'none of the ' || count(*) || ' accounts of the ledger, such as ' || min(account_no)
+            || ', lies in the class cash of [org.softbase.ledger.accounts]: correct its ranges'
+                                                                    as detail
+
+    from accounts
+
+    having count(*) > 0 and count(*) filter (where account_class = 'cash') = 0
+
+),
 
 rows_twice as (
 
@@ -179,7 +217,12 @@ empty_months as (
 
     cross join settings
 
-    where months.row_count = 0 and months.account_count > 0 and months.period_end < settings.as_of
+    cross join ledger_settings
+
+    where
+        months.row_count = 0
+        and months.account_count > 0
+        and months.period_end + ledger_settings.close_lag_days < settings.as_of
 
 ),
 
@@ -195,10 +238,12 @@ stale as (
 
     cross join settings
 
+    cross join ledger_settings
+
     where
         months.row_count = 0
         and months.account_count > 0
-        and months.period_end >= settings.as_of
+        and months.period_end + ledger_settings.close_lag_days >= settings.as_of
         and months.period_start + settings.stale_days <= settings.as_of
 
 ),
@@ -259,6 +304,36 @@ unclassified_accounts as (
 
 ),
 
+marks as (
+
+    select
+        account_no,
+        max(account_class)                                          as account_class
+
+    from ledger
+
+    where is_marked and not is_profit_and_loss
+
+    group by account_no
+
+),
+
+marks_without_effect as (
+
+    select
+        'depreciation_mark'                                         as rule,
+        'warning'                                                   as severity,
+        null::date                                                  as period,
+        count(*) || ' accounts marked as depreciation are not of profit and loss, so nothing of them is added back: '
+            || array_to_string(list_slice(list(account_no || ' ' || account_class order by account_no), 1, 10), ', ')
+                                                                    as detail
+
+    from marks
+
+    having count(*) > 0
+
+),
+
 odd_months as (
 
     select
@@ -276,7 +351,34 @@ odd_months as (
 
 ),
 
+months_to_come as (
+
+    select
+        'odd_month'                                                 as rule,
+        'warning'                                                   as severity,
+        null::date                                                  as period,
+        count(*) || ' rows of months after ' || any_value(settings.as_of) || ' are left out, such as account '
+            || min(gl.account_no) || ' in ' || arg_min(gl.month, gl.account_no) || ' of '
+            || arg_min(gl.year, gl.account_no)                      as detail
+
+    from gl
+
+    cross join settings
+
+    where
+        gl.month between 1 and 12
+        and gl.year between 1900 and 9999
+        and gl.year * 100 + gl.month > year(settings.as_of + 1) * 100 + month(settings.as_of + 1)
+
+    having count(*) > 0
+
+),
+
 final as (
+
+    select rule, severity, period, detail from cash_missing
+
+    union all
 
     select rule, severity, period, detail from rows_twice
 
@@ -306,7 +408,15 @@ final as (
 
     union all
 
+    select rule, severity, period, detail from marks_without_effect
+
+    union all
+
     select rule, severity, period, detail from odd_months
+
+    union all
+
+    select rule, severity, period, detail from months_to_come
 
 )
 

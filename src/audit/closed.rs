@@ -18,6 +18,10 @@ use crate::periods::first_of_month;
 /// What findings of closed months are called.
 pub const RULE: &str = "closed";
 
+/// Columns that judge the figures of their row, with what they say before they do. A month may close before it is
+/// judged: the first judgement of the same figures is no change to them.
+const JUDGEMENTS: &[(&str, &str)] = &[("health_status", "unknown")];
+
 /// A row of a closed month that is not what is published of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -71,7 +75,8 @@ impl Change {
 /// The rows of the relation `mart` up to a day that are not what the relation `published` has for their periods, oldest
 /// first. A row that is not published yet is a change where its month has other rows; the first of a month is none.
 ///
-/// Figures are compared by value, JSON by what it says. Where a row came from (`source_system`) is no figure.
+/// Figures are compared by value, JSON by what it says. Where a row came from (`source_system`) is no figure, and that
+/// it is judged for the first time no change of one.
 pub fn changes(compute: &Compute, until: Option<NaiveDate>) -> Result<Vec<Change>> {
     let Some(until) = until else { return Ok(Vec::new()) };
     let mart = compute.job().mart;
@@ -116,7 +121,8 @@ pub fn changes(compute: &Compute, until: Option<NaiveDate>) -> Result<Vec<Change
 fn differing(column: &MartColumn, old: Option<&str>, new: Option<&str>, is_new: bool) -> Result<Vec<CellChange>> {
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let whole = |old, new| CellChange { column: column.name.clone(), entry: None, old: owned(old), new: owned(new) };
-    if old == new || (is_new && new.is_none()) {
+    let is_judged = JUDGEMENTS.iter().any(|(name, before)| column.name == *name && old == Some(*before));
+    if old == new || is_judged || (is_new && new.is_none()) {
         return Ok(Vec::new());
     }
     if column.kind != MartKind::Json || is_new {
@@ -193,6 +199,20 @@ mod tests {
         ] {
             assert!(!same(one, other) && !same(other, one), "{one} and {other}");
         }
+    }
+
+    #[test]
+    fn the_first_judgement_is_no_change_and_every_other_one_is() {
+        let column = |name: &str| MartColumn { name: name.into(), kind: MartKind::Text };
+        let differs = |name: &str, old: &str, new: &str, is_new: bool| {
+            !differing(&column(name), Some(old), Some(new), is_new).unwrap().is_empty()
+        };
+        assert!(!differs("health_status", "unknown", "critical", false));
+        assert!(differs("health_status", "healthy", "critical", false));
+        assert!(differs("health_status", "healthy", "unknown", false));
+        assert!(differs("source_table", "unknown", "another", false));
+        let new = differing(&column("health_status"), None, Some("unknown"), true).unwrap();
+        assert_eq!(new.len(), 1, "of a new row everything is told");
     }
 
     #[test]

@@ -107,10 +107,11 @@ fn text(job: &Job) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The sentences in the header of a mart's SQL, behind its first line and the list of datasets.
+/// The sentences in the header of a mart's SQL, behind what it is, which a blank line ends, and the list of datasets.
 fn rules(source: &Source) -> Vec<String> {
     let header = source.sql.lines().map_while(|line| line.strip_prefix("--")).map(str::trim);
-    let lines: Vec<_> = header.skip(1).filter(|line| !line.is_empty() && !line.starts_with("reads: ")).collect();
+    let rules = header.skip_while(|line| !line.is_empty());
+    let lines: Vec<_> = rules.filter(|line| !line.is_empty() && !line.starts_with("reads: ")).collect();
     let text = lines.join(" ");
     text.split_inclusive(". ").map(|sentence| sentence.trim().to_owned()).collect()
 }
@@ -132,6 +133,17 @@ mod tests {
         for source in JOBS.iter().flat_map(|job| job.sources) {
             let rules = rules(source);
             assert!(rules.len() > 2, "{}: {rules:?}", source.sql_name);
+            // What the mart is, and what it reads, are no rules, however many lines they take.
+            let mut paragraphs = source.sql.split("\n--\n").map(|lines| lines.replace("\n--", ""));
+            let (title, reads) = (paragraphs.next().unwrap(), paragraphs.next().unwrap());
+            assert!(reads.starts_with("-- reads: "), "{}: {reads}", source.sql_name);
+            let stated = paragraphs.next().unwrap();
+            assert!(
+                stated.trim_start_matches("--").trim_start().starts_with(&rules[0]),
+                "{}: {rules:?}",
+                source.sql_name
+            );
+            assert!(!title.contains(&rules[0]), "{}: {rules:?}", source.sql_name);
             for rule in rules {
                 assert!(rule.ends_with('.'), "{}: {rule}", source.sql_name);
             }

@@ -43,7 +43,8 @@ impl FloorPlan {
     }
 }
 
-/// Accounts whose first digits lie between `first` and `last`, which have the same length.
+/// Accounts whose first digits lie between `first` and `last`, which have the same length; one with fewer digits lies in
+/// no such range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRange {
     /// The key it is written under: `cash`, `ar`, …
@@ -221,8 +222,8 @@ mod tests {
     /// As SQL does it: the first range, innermost first, that the account's first digits lie in.
     fn class_of(ledger: &Ledger, account: &str) -> Option<&'static str> {
         let within = |range: &&AccountRange| {
-            let start = account.get(..range.first.len()).unwrap_or(account);
-            range.first.as_str() <= start && start <= range.last.as_str()
+            let start = account.get(..range.first.len());
+            start.is_some_and(|start| range.first.as_str() <= start && start <= range.last.as_str())
         };
         ledger.accounts.iter().find(within).map(|range| range.class)
     }
@@ -240,6 +241,9 @@ mod tests {
             ("1260401", Some("other_asset")),
             ("1260403", Some("fixed_asset")),
             ("18", None),
+            // As text it lies between 180 and 187.
+            ("181", Some("fixed_asset")),
+            ("1805", Some("fixed_asset")),
             ("200000", None),
         ] {
             assert_eq!(class_of(&ledger, account), class, "{account}");

@@ -1,12 +1,11 @@
 //! The dealer's general ledger, asked in T-SQL for the sums of each class of accounts; the statements are made of those
-//! by another way than the mart's: profit to date from movements and not from balances, operating cash flow as what is
-//! left of the change in cash.
+//! by another way than the mart's: operating cash flow is what is left of the change in cash, and no account's own.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::{Datelike as _, NaiveDate};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::questions::{Put, Question};
 use super::softbase::Dealer;
@@ -15,13 +14,15 @@ use super::{Answers, Asked, answers};
 use crate::config::FloorPlan;
 use crate::periods;
 
-/// By class of accounts: what moved in the month and in the fiscal year up to it, the closing balance of each account's
-/// last row by then, and how much of the month's movement is depreciation. Month 13 is none.
+/// By class of accounts: what moved in the month, the closing balance of each account's last row by then and of those
+/// whose last row lies in the fiscal year, and how much of the month's movement is depreciation. Month 13 is none.
 pub(super) const SUMS: &str = "\
 SELECT
     [m].[class] AS [class],
     CAST(SUM(CASE WHEN [m].[month] = {month} THEN [m].[moved] ELSE 0 END) AS decimal(19,4)) AS [month],
-    CAST(SUM(CASE WHEN [m].[month] >= {year_start} THEN [m].[moved] ELSE 0 END) AS decimal(19,4)) AS [year],
+    CAST(SUM(CASE
+        WHEN [m].[month] = [m].[newest] AND [m].[newest] >= {year_start} THEN [m].[closing] ELSE 0
+    END) AS decimal(19,4)) AS [year],
     CAST(SUM(CASE WHEN [m].[month] = [m].[newest] THEN [m].[closing] ELSE 0 END) AS decimal(19,4)) AS [balance],
     CAST(SUM(CASE
         WHEN [m].[month] = {month} AND [m].[depreciation] = 1 THEN [m].[moved] ELSE 0
@@ -71,6 +72,7 @@ const UNCLASSIFIED: &[&str] = &["unclassified_asset", "unclassified_liability", 
 #[derive(Default, Clone, Copy)]
 struct Sums {
     month: Decimal,
+    /// The balances of accounts with a row in the fiscal year: of profit and loss the year to date.
     year: Decimal,
     balance: Decimal,
     depreciation: Decimal,
@@ -85,7 +87,7 @@ pub(super) async fn put(dealer: &mut Dealer<'_>, question: &Question, asked: Ask
     let classes =
         ledger.accounts.iter().map(|range| (range.first.as_str(), range.last.as_str(), range.class)).collect();
     let marks = ledger.depreciation.iter().map(|range| (range.first.as_str(), range.last.as_str(), "1")).collect();
-    let account = "LTRIM([g].[AccountNo])";
+    let account = "LTRIM(RTRIM([g].[AccountNo]))";
     let fills = [
         ("schema", Fill::Name(&settings.schema)),
         ("month", Fill::Number(number(asked.period.start))),
@@ -127,10 +129,15 @@ fn elsewhere(sums: &BTreeMap<String, Sums>, floor_plan_is_financing: bool) -> (D
     (investing, -of(sums, lent, |sums| sums.month))
 }
 
+/// As a statement shows an amount: what is derived in it is derived from what it shows.
+fn cents(amount: Decimal) -> Decimal {
+    amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
+}
+
 fn operating(sums: &BTreeMap<String, Sums>, floor_plan_is_financing: bool) -> Decimal {
     let (investing, financing) = elsewhere(sums, floor_plan_is_financing);
     let other = -of(sums, UNCLASSIFIED, |sums| sums.month);
-    of(sums, &["cash"], |sums| sums.month) - investing - financing - other
+    cents(of(sums, &["cash"], |sums| sums.month)) - cents(investing) - cents(financing) - cents(other)
 }
 
 fn financial(
@@ -141,14 +148,16 @@ fn financial(
     let month = |classes: &[&str]| of(sums, classes, |sums| sums.month);
     let balance = |classes: &[&str]| of(sums, classes, |sums| sums.balance);
     let profit_of_the_year = -of(sums, &[EARNED, SPENT].concat(), |sums| sums.year);
+    let (assets, liabilities) = (balance(ASSETS), -balance(LIABILITIES));
+    let owned = profit_of_the_year - balance(&["equity"]);
     let values = [
         -month(EARNED),
         month(SPENT),
-        -month(EARNED) - month(SPENT),
+        cents(-month(EARNED)) - cents(month(SPENT)),
         -month(&["revenue"]) - month(&["cogs"]),
-        balance(ASSETS),
-        -balance(LIABILITIES),
-        profit_of_the_year - balance(&["equity"]),
+        assets,
+        liabilities,
+        if assets == liabilities + owned { cents(assets) - cents(liabilities) } else { owned },
         balance(&["cash"]),
         balance(&["ar"]),
         -balance(&["ap"]),

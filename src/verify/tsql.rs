@@ -21,6 +21,7 @@ pub(super) enum Fill<'a> {
     Numbers(&'a [i64]),
     Texts(&'a [String]),
     /// `WHEN … THEN` for ranges of beginnings of an expression, in their order: first and last beginning, and the label.
+    /// What is shorter than a beginning does not begin so.
     Ranges(&'static str, Vec<(&'a str, &'a str, &'a str)>),
 }
 
@@ -139,7 +140,12 @@ fn put(sql: &mut String, parameters: &mut Vec<Parameter>, fill: &Fill<'_>) {
                 let from = next(Parameter::Text((*first).to_owned()));
                 let to = next(Parameter::Text((*last).to_owned()));
                 let length = first.len();
-                let _ = write!(sql, " WHEN LEFT({expression}, {length}) BETWEEN {from} AND {to} THEN '{label}'");
+                let as_long = "_".repeat(length);
+                let _ = write!(
+                    sql,
+                    " WHEN {expression} LIKE '{as_long}%' AND LEFT({expression}, {length}) BETWEEN {from} AND {to} \
+                     THEN '{label}'"
+                );
             }
         }
     }
@@ -165,8 +171,8 @@ mod tests {
         let (sql, parameters) = filled(text, &fills).unwrap();
         assert_eq!(
             sql,
-            "SELECT CASE WHEN LEFT([a], 3) BETWEEN @P1 AND @P2 THEN 'cash' END FROM [ben]]002].[t] WHERE [d] >= @P3 AND \
-             [c] IN (@P4, @P5) AND [b] IN (NULL) AND [d] < @P6"
+            "SELECT CASE WHEN [a] LIKE '___%' AND LEFT([a], 3) BETWEEN @P1 AND @P2 THEN 'cash' END FROM [ben]]002].[t] \
+             WHERE [d] >= @P3 AND [c] IN (@P4, @P5) AND [b] IN (NULL) AND [d] < @P6"
         );
         let text = |text: &str| Parameter::Text(text.to_owned());
         let expected = [text("110"), text("115"), Parameter::Date(day), text("C1"), text("it's"), Parameter::Date(day)];

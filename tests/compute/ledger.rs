@@ -372,6 +372,114 @@ fn sub_cent_amounts_are_rounded_once() {
         gl("410003", 2026, 1, "-0.0050", "-0.0050"),
         gl("410004", 2026, 1, "-0.0050", "-0.0050"),
     ];
-    let mart = financials(bennett(), "2026-01-01", "2026-02-01", &gl).mart();
-    assert_row(&mart[0], &[("total_revenue", "0.01"), ("net_income", "0.01"), ("operating_cash_flow", "0.01")]);
+    let scene = financials(bennett(), "2026-01-01", "2026-01-31", &gl);
+    assert_row(&scene.mart()[0], &[("total_revenue", "0.01"), ("net_income", "0.01"), ("operating_cash_flow", "0.01")]);
+    assert_eq!(scene.rules(), []);
+}
+
+/// Each figure is rounded as the sum that it is, but for one of each identity, which is what the others leave.
+#[test]
+fn what_is_rounded_still_adds_up() {
+    let flow = |gl: &[Row]| {
+        let scene = cash_flow(bennett(), "2026-01-01", "2026-01-31", gl);
+        assert_eq!(scene.rules(), []);
+        let row = scene.mart().remove(0);
+        let breakdown: serde_json::Value = serde_json::from_str(&row["non_operating_breakdown"]).unwrap();
+        let entries = breakdown["entries"].as_array().unwrap().iter();
+        let entries =
+            entries.map(|it| format!("{} {} {}", it["category"].as_str().unwrap(), it["amount"], it["accounts"]));
+        let figures = ["operating_cash_flow", "investing_cash_flow", "financing_cash_flow", "cash_change_mtd"]
+            .map(|name| row[name].clone());
+        (figures, entries.collect::<Vec<_>>(), breakdown["summary"]["working_capital"].to_string())
+    };
+    let figures = |texts: [&str; 4]| texts.map(str::to_owned);
+    // Half a cent each from receivables and fixed assets makes a cent of cash, and each by itself would be one.
+    let (found, entries, working_capital) = flow(&[
+        gl("110000", 2026, 1, "0.0100", "0.0100"),
+        gl("120000", 2026, 1, "-0.0050", "-0.0050"),
+        gl("183000", 2026, 1, "-0.0050", "-0.0050"),
+    ]);
+    assert_eq!(found, figures(["0.00", "0.01", "0.00", "0.01"]));
+    assert_eq!(entries, ["fixed_asset 0.01 1", "ar 0.01 1"]);
+    assert_eq!(working_capital, "0.01");
+    // Two entries of one activity: the larger is what the smaller leaves, and is shown no more when that is nothing.
+    let (found, entries, _) = flow(&[
+        gl("110000", 2026, 1, "0.0110", "0.0110"),
+        gl("161000", 2026, 1, "-0.0050", "-0.0050"),
+        gl("183000", 2026, 1, "-0.0060", "-0.0060"),
+    ]);
+    assert_eq!(found, figures(["0.00", "0.01", "0.00", "0.01"]));
+    assert_eq!(entries, ["other_asset 0.01 1"]);
+    // Cash by itself may round to less than balances of two months differ by.
+    let scene = cash_flow(
+        bennett(),
+        "2025-12-01",
+        "2026-01-31",
+        &[
+            gl("110000", 2025, 12, "0.0040", "0.0040"),
+            gl("310000", 2025, 12, "-0.0040", "-0.0040"),
+            gl("110000", 2026, 1, "0.0040", "0.0080"),
+            gl("310000", 2026, 1, "-0.0040", "-0.0080"),
+        ],
+    );
+    assert_eq!(scene.rules(), []);
+    assert_row(&scene.mart()[1], &[("cash_balance", "0.01"), ("cash_change_mtd", "0.00")]);
+
+    let scene = financials(
+        bennett(),
+        "2026-01-01",
+        "2026-01-31",
+        &[
+            gl("110000", 2026, 1, "0.0040", "0.0040"),
+            gl("410003", 2026, 1, "-0.0050", "-0.0050"),
+            gl("600900", 2026, 1, "0.0010", "0.0010"),
+            gl("120000", 2026, 1, "0", "0.0100"),
+            gl("210000", 2026, 1, "0", "-0.0050"),
+            gl("310000", 2026, 1, "0", "-0.0050"),
+        ],
+    );
+    assert_eq!(scene.rules(), []);
+    assert_row(
+        &scene.mart()[0],
+        &[
+            ("total_revenue", "0.01"),
+            ("total_expenses", "0.00"),
+            ("net_income", "0.01"),
+            ("total_assets", "0.01"),
+            ("total_liabilities", "0.01"),
+            ("total_equity", "0.00"),
+        ],
+    );
+}
+
+/// Rounding hides no gap: what does not add up below a cent is held, and what does not add up is not rounded away.
+#[test]
+fn a_gap_below_a_cent_is_one() {
+    let gl = [
+        gl("110000", 2026, 1, "0.0140", "0.0140"),
+        gl("120000", 2026, 1, "-0.0050", "-0.0050"),
+        gl("310000", 2026, 1, "0", "-0.0051"),
+    ];
+    let rules = |scene: Scene| {
+        let rules = scene.rules().into_iter().map(|(rule, _)| rule);
+        rules.collect::<Vec<_>>()
+    };
+    assert_eq!(rules(cash_flow(bennett(), "2026-01-01", "2026-01-31", &gl)), ["month_balance"]);
+    let scene = financials(bennett(), "2026-01-01", "2026-01-31", &gl);
+    assert_row(&scene.mart()[0], &[("total_assets", "0.01"), ("total_liabilities", "0.00"), ("total_equity", "0.01")]);
+    assert_eq!(rules(scene), ["balance", "month_balance"]);
+}
+
+/// As text "111" lies between "110000" and "115000", and an account of three digits is none of six all the same.
+#[test]
+fn an_account_with_fewer_digits_than_a_range_does_not_lie_in_it() {
+    let gl = [
+        gl("110000", 2026, 1, "-5.00", "95.00"),
+        gl("111", 2026, 1, "5.00", "5.00"),
+        gl("310000", 2026, 1, "0", "-100.00"),
+    ];
+    let chart = [account("111", "E")];
+    let scene = support::scene("etl_cash_flow", bennett(), "2026-01-01", "2026-01-31", &gl, &chart);
+    assert_row(&scene.mart()[0], &[("cash_balance", "95.00"), ("operating_cash_flow", "-5.00")]);
+    assert_eq!(scene.rules(), [("unclassified".to_owned(), None)]);
 }

@@ -2,10 +2,10 @@
 
 use marts::sandbox::business::{Cell, TableData};
 use marts::sandbox::tds::{Database, Table};
-use marts::sandbox::world::{DEALER_SCHEMA, table};
+use marts::sandbox::world::{DEALER_SCHEMA, WorldOptions, table};
 use rust_decimal::Decimal;
 
-use super::stage::{Stage, day};
+use super::stage::{Stage, as_of, day};
 
 pub const CLOSED_DAY: &str = "2025-12-15";
 pub const OPEN_DAY: &str = "2026-01-12";
@@ -283,4 +283,35 @@ async fn months_and_documents_are_compared_by_what_they_say() {
     assert!(error.contains("mart_crm_deals of vital has been accepted already"), "{error}");
     stage.ends(&["accept", &run, REASON, "--mart=mart_financial_metrics"], 0);
     stage.night(&[&jobs[..], &["--from-staging"]].concat(), 0);
+}
+
+/// close_after_days says when a month's figures stand, close_lag_days when they are judged; neither waits for the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_that_closes_before_it_is_judged_is_judged_all_the_same() {
+    let stage = Stage::with(WorldOptions { ledgers: true, ..Stage::options(7, as_of()) }).await;
+    close(&stage, "close_after_days = 0");
+    stage.reword(
+        "[org.softbase.ledger.accounts]",
+        "[org.softbase.ledger]\nclose_lag_days = 6\n\n[org.softbase.ledger.accounts]",
+    );
+    let night = |day: &str, code| stage.ends(&["run", "etl_cash_flow", "--org", "bennett", "--as-of", day], code).0;
+    let december =
+        || stage.rows("select health_status, operating_cash_flow from mart_cash_flow where month = 12 and year = 2025");
+    // On 6 January December is closed, and in its lag.
+    night("2026-01-06", 0);
+    let [open] = <[_; 1]>::try_from(december()).unwrap();
+    assert_eq!(open[0], "unknown");
+    night("2026-01-07", 0);
+    let [judged] = <[_; 1]>::try_from(december()).unwrap();
+    let operating: Decimal = judged[1].parse().unwrap();
+    let health = if operating > Decimal::ZERO { "healthy" } else { "critical" };
+    assert_eq!(judged[0], health, "{operating} is far from both thresholds");
+    assert_eq!(judged[1], open[1], "the figures are the same");
+
+    // A judgement that changes is a change like any other.
+    stage
+        .ends(&["postgres", "update mart_cash_flow set health_status = 'warning' where month = 12 and year = 2025"], 0);
+    let said = night("2026-01-20", 3);
+    let finding = format!("error closed 2025-12-01: 2025-12 is closed: health_status warning → {health}\n");
+    assert!(said.contains(&finding), "{finding} is not in {said}");
 }

@@ -3,9 +3,9 @@
 use chrono::{Datelike, Months, NaiveDate};
 use marts::config::Config;
 use marts::sandbox::business::dealer::Dealer;
-use marts::sandbox::business::{calendar, text};
-use marts::sandbox::tds::{self, Break, SqlError, StatementFault};
-use marts::sandbox::world::WorldOptions;
+use marts::sandbox::business::{Cell, TableData, calendar, text};
+use marts::sandbox::tds::{self, Break, Database, SqlError, StatementFault, Table};
+use marts::sandbox::world::{DEALER_SCHEMA, WorldOptions, table};
 
 use super::stage::{Stage, as_of, day};
 
@@ -199,4 +199,73 @@ async fn the_sandbox_has_the_classes_of_the_example() {
         assert!(of(&config).is_some());
         assert_eq!(of(&config), of(&example), "{slug}");
     }
+}
+
+/// The first dealer's ledger is these rows of January 2026: account, type in the chart, what it moved, where it closed.
+fn serve_january(stage: &Stage, accounts: &[(&str, &str, &str, &str)]) {
+    let mut tables = stage.world.dealer.tables();
+    let fill = |data: &mut TableData, cells: &dyn Fn(usize) -> Vec<(&'static str, Cell)>| {
+        let template = data.rows[0].clone();
+        data.rows = (0..accounts.len())
+            .map(|at| {
+                let mut row = template.clone();
+                cells(at).into_iter().for_each(|(name, cell)| row[data.position(name).unwrap()] = cell);
+                row
+            })
+            .collect();
+    };
+    let number = |at: usize| ("AccountNo", Cell::Text(format!("{:<10}", accounts[at].0)));
+    let amount = |text: &str| Cell::Decimal(text.parse().unwrap());
+    for data in &mut tables {
+        match data.name {
+            "GL" => fill(data, &|at| {
+                let (_, _, moved, closing) = accounts[at];
+                let month = [("Year", Cell::Int(2026)), ("Month", Cell::Int(1))];
+                [&[number(at)][..], &month, &[("MTD", amount(moved)), ("YTD", amount(closing))]].concat()
+            }),
+            "ChartOfAccounts" => fill(data, &|at| vec![number(at), ("Type", Cell::Text(accounts[at].1.to_owned()))]),
+            _ => {}
+        }
+    }
+    let tables: Vec<Table> = tables.into_iter().map(|data| table(DEALER_SCHEMA, data).unwrap()).collect();
+    stage.world.softbase.set_database(Database::new("evo", tables).unwrap());
+}
+
+/// A ledger with amounts below a cent that begins in the third month of the fiscal year, with profit brought forward,
+/// and whose chart has a number of three digits that as text lies in the range of cash, 110000 to 115000.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_with_amounts_below_a_cent_is_published_explained_and_confirmed_to_the_cent() {
+    let stage = stage().await;
+    stage.reword("fiscal_year_start_month = 11", "fiscal_year_start_month = 11\nverify = \"gate\"");
+    serve_january(
+        &stage,
+        &[
+            ("110000", "A", "-4.9850", "995.0150"),
+            ("120000", "A", "-0.0050", "99.9950"),
+            ("183000", "A", "-0.0060", "199.9940"),
+            ("210000", "L", "0", "-0.0050"),
+            ("310000", "L", "0", "-599.9950"),
+            ("410003", "S", "-0.0050", "-700.0050"),
+            ("600900", "E", "0.0010", "0.0010"),
+            ("111", "E", "5.0000", "5.0000"),
+        ],
+    );
+    let (said, _) = stage.night(&[&JOBS[..], &["--org", "bennett"]].concat(), 0);
+    assert!(said.contains("2 of 2 marts published"), "{said}");
+    // Cash fell by 4.985, which is 4.99; 0.006 of assets went, 0.001 of it by depreciation: 0.005, which is 0.01.
+    let flow = "select cash_balance, cash_change_mtd, operating_cash_flow, investing_cash_flow, financing_cash_flow,
+            non_operating_breakdown #>> '{summary,other}' from mart_cash_flow where year = 2026";
+    assert_eq!(stage.rows(flow), [["995.02", "-4.99", "-5.00", "0.01", "0.00", "0.00"]]);
+    // 0.005 earned and 5.001 spent; 1295.004 of assets, of which 0.005 are owed.
+    let financial = "select total_revenue, total_expenses, net_income, total_assets, total_liabilities, total_equity,
+            operating_cash_flow from mart_financial_metrics where year = 2026";
+    assert_eq!(stage.rows(financial), [["0.01", "5.00", "-4.99", "1295.00", "0.01", "1294.99", "-5.00"]]);
+    for mart in ["mart_cash_flow", "mart_financial_metrics"] {
+        stage.ends(&["explain", mart, "--org", "bennett"], 0);
+    }
+    let (explained, _) =
+        stage.ends(&["explain", "mart_financial_metrics.net_income", "--org", "bennett", "--period", "2026-01"], 0);
+    assert!(explained.contains("(by the rule)") && explained.contains("410003 2026-01"), "{explained}");
+    let (said, _) = stage.ends(&["verify", "--org", "bennett", "etl_cash_flow", "etl_quickbooks_financial"], 0);
+    assert!(said.contains("19 cells asked about: 19 equal"), "{said}");
 }

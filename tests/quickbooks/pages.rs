@@ -23,6 +23,15 @@ fn recorded(name: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
+/// The same without the days in its header, as it comes for the range `all`.
+fn undated(name: &str) -> String {
+    let mut report: Value = serde_json::from_str(&recorded(name)).unwrap();
+    for name in ["StartPeriod", "EndPeriod"] {
+        report["Header"].as_object_mut().unwrap().remove(name);
+    }
+    report.to_string()
+}
+
 /// An answer with a column per month and a net income of as many dollars as the month has in its number.
 fn by_month(months: &[&str]) -> String {
     let meta = |month: &str| {
@@ -58,18 +67,21 @@ async fn net_incomes(bench: &Bench, months: &[&str]) -> Vec<i64> {
 async fn a_file_is_the_month_it_is_named_for() {
     let bench = bench(&[
         ("quickbooks_profit_and_loss/2014-01.json", recorded("derived_json/profitloss.json")),
-        ("quickbooks_balance_sheet/2014-01.json", recorded("derived_json/balancesheet.json")),
+        ("quickbooks_balance_sheet/2014-12.json", recorded("derived_json/balancesheet.json")),
+        ("quickbooks_balance_sheet/2014-01.json", undated("derived_json/balancesheet.json")),
     ])
     .await;
-    let landed = bench.pull(&[PROFIT_AND_LOSS, BALANCE_SHEET], &["2014-01"]).await.unwrap();
+    let landed = bench.pull(&[PROFIT_AND_LOSS], &["2014-01"]).await.unwrap();
     let income = rows(&landed[0]);
     assert_eq!(leaves(&income, "/NetIncome/"), 30_377_500);
     // Its header says 1 to 14 January.
     assert_eq!((income[0]["column_start"].as_str(), income[0]["column_end"].as_str()), ("2014-01-01", "2014-01-14"));
-    // The balance sheet's says 18 December, but the name wins.
-    let sheet = rows(&landed[1]);
-    assert_eq!(leaves(&sheet, "/TotalAssets/"), 2_343_629);
-    assert_eq!(sheet[0]["column_end"], "2014-01-31");
+    // The balance sheet's says 1 January to 18 December: the balance is that of its last day.
+    let sheets = bench.pull(&[BALANCE_SHEET], &["2014-01", "2014-12"]).await.unwrap();
+    for (sheet, last_day) in sheets.iter().map(rows).zip(["2014-01-31", "2014-12-18"]) {
+        assert_eq!(leaves(&sheet, "/TotalAssets/"), 2_343_629);
+        assert_eq!(sheet[0]["column_end"], last_day, "where no days are stated the name tells the month");
+    }
     let page = &read(&landed[0], "pages-0000.parquet")[0];
     assert_eq!((page["method"].as_str(), page["url"].as_str()), ("FILE", "quickbooks_profit_and_loss/2014-01.json"));
 }
@@ -115,8 +127,28 @@ async fn what_is_missing_or_ambiguous_is_named() {
     let line = other.refusal(&[CASH_FLOW], &["2025-12"]).await;
     assert!(line.ends_with("Header.ReportName is ProfitAndLoss where CashFlow was expected"), "{line}");
 
-    // A total over a year is no month, unless its file says so.
+    // A total over a year is no month.
     let year = bench(&[("quickbooks_balance_sheet/all.json", recorded("derived_json/balancesheet.json"))]).await;
     let line = year.refusal(&[BALANCE_SHEET], &["2014-11"]).await;
     assert!(line.contains("no column for 2014-11"), "{line}");
+}
+
+#[tokio::test]
+async fn a_name_makes_no_month_of_other_days_and_no_basis_of_another() {
+    let recorded = recorded("derived_json/profitloss.json");
+    for (days, said) in [
+        (["2025-01-01", "2025-12-31"], "covers 2025-01-01 to 2025-12-31, which is not 2014-01"),
+        (["2013-12-01", "2014-01-31"], "covers 2013-12-01 to 2014-01-31, which is not 2014-01"),
+        (["2014-01-01", "2014-02-01"], "covers 2014-01-01 to 2014-02-01, which is not 2014-01"),
+    ] {
+        let mut report: Value = serde_json::from_str(&recorded).unwrap();
+        (report["Header"]["StartPeriod"], report["Header"]["EndPeriod"]) = (days[0].into(), days[1].into());
+        let bench = bench(&[("quickbooks_profit_and_loss/2014-01.json", report.to_string())]).await;
+        let line = bench.refusal(&[PROFIT_AND_LOSS], &["2014-01"]).await;
+        assert!(line.contains("2014-01.json: ") && line.contains(said), "{line}");
+    }
+    let cash = recorded.replace("\"Accrual\"", "\"Cash\"");
+    let bench = bench(&[("quickbooks_profit_and_loss/2014-01.json", cash)]).await;
+    let line = bench.refusal(&[PROFIT_AND_LOSS], &["2014-01"]).await;
+    assert!(line.ends_with("Header.ReportBasis is Cash where [org.quickbooks] has the basis Accrual"), "{line}");
 }

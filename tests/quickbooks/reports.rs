@@ -205,6 +205,26 @@ fn shapes_that_vary_are_read_alike() {
     }
 }
 
+/// A parent to which nothing was posted shows a zero in its header, and its children in its total alone.
+#[test]
+fn a_header_of_zero_hides_no_total() {
+    let section = |own: &str, rows: Value| {
+        let body = report(json!({ "Row": {
+            "group": "Income",
+            "Header": { "ColData": [{ "value": "Income" }, { "value": own }] },
+            "Rows": rows,
+            "Summary": { "ColData": [{ "value": "Total" }, { "value": "500.00" }] },
+        }}));
+        leaves(&parse(&body).lines(0).unwrap(), "/Income/")
+    };
+    for own in ["0.00", "0", "-0.00", ""] {
+        assert_eq!(section(own, json!({})), 50_000, "{own:?}");
+        assert_eq!(section(own, json!({ "Row": [data("7", "500.00")] })), 50_000, "{own:?}");
+    }
+    assert_eq!(section("500.00", json!({})), 50_000);
+    assert_eq!(section("200.00", json!({ "Row": [data("7", "300.00")] })), 50_000);
+}
+
 #[test]
 fn an_amount_that_is_none_names_its_line_and_not_its_text() {
     for text in ["12 USD", "1.005", "1,5", "J. Doe"] {

@@ -1,7 +1,8 @@
 //! Saved answers instead of the network: `--pages DIR`.
 //!
 //! `DIR/<dataset>/<month>.json` is one month, `<month>-0001.json`, `-0002` … several answers for it; `all.json` or
-//! `all-0001.json` … are answers over several months, told apart by their columns' dates.
+//! `all-0001.json` … are answers over several months, told apart by their columns' dates. What an answer says of its
+//! days and of its basis has to be what is asked for: a name makes no month of a year, and no accruals of payments.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use chrono::NaiveDate;
@@ -61,6 +62,10 @@ fn read(
     ensure!(name == kind.name(), "Header.ReportName is {name} where {} was expected", kind.name());
     let place = match answer.file_stem() {
         Some(stem) => {
+            if let Some((settings, basis)) = context.org.quickbooks.as_ref().zip(report.header.basis.as_deref()) {
+                let asked = settings.basis.name();
+                ensure!(basis == asked, "Header.ReportBasis is {basis} where [org.quickbooks] has the basis {asked}");
+            }
             let asked = (month.start(), month.end().min(context.as_of));
             place(&answer.stored.url, &report, kind, asked, month, stem.starts_with(&month.to_string()))?
         }
@@ -74,7 +79,8 @@ fn read(
     Ok(place.map(|place| Found { answer, report, place }))
 }
 
-/// Nothing was asked here, so the columns' dates decide; a body without any counts as the month its file is named for.
+/// Nothing was asked here, so the columns' dates decide, and where they have none the header's; a body without any
+/// counts as the month its file is named for.
 fn place(
     file: &str,
     report: &Report,
@@ -86,22 +92,26 @@ fn place(
     if let Some((column, start, end)) = dated(report, month)? {
         return Ok(Some(Place { column: Some(column), start, end }));
     }
-    let within = |date| month.start() <= date && date <= month.end();
-    let header = report.header.start.zip(report.header.end);
+    let within = |date: Option<NaiveDate>| date.is_none_or(|date| month.start() <= date && date <= month.end());
+    let (start, end) = (report.header.start, report.header.end);
     // A balance is that of its last day, wherever the range began.
-    let covered = header.filter(|(start, end)| within(*end) && (within(*start) || kind == Kind::BalanceSheet));
+    let covers = within(end) && (within(start) || kind == Kind::BalanceSheet);
     let column = undated(report);
-    if column.is_none() && !report.header.no_report_data || !named && covered.is_none() {
+    let says_so = covers && start.is_some() && end.is_some();
+    if column.is_none() && !report.header.no_report_data || !named && !says_so {
         return Ok(None);
     }
-    if covered.is_none() {
-        tracing::warn!(
-            file,
-            "the report covers {} and is read as {month}, as its file is named",
-            header.map_or("no stated range".to_owned(), |(start, end)| format!("{start} to {end}"))
-        );
+    let said = |date: Option<NaiveDate>| date.map_or_else(|| "an unstated day".to_owned(), |date| date.to_string());
+    ensure!(
+        covers,
+        "the report covers {} to {}, which is not {month}: save the report of the month under that name",
+        said(start),
+        said(end)
+    );
+    if start.is_none() && end.is_none() {
+        tracing::warn!(file, "the report states no days and is read as {month}, as its file is named");
     }
-    // What is read as a month counts as far as a live request would have asked.
-    let (start, end) = covered.unwrap_or(asked);
+    // What is not stated counts as far as a live request would have asked.
+    let (start, end) = (start.unwrap_or(asked.0), end.unwrap_or(asked.1));
     Ok(Some(Place { column, start: start.max(month.start()), end }))
 }

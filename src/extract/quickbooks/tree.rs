@@ -107,7 +107,8 @@ pub(super) fn entries(rows: Option<&Value>, columns: usize) -> Result<Vec<Entry>
 /// What one column shows of the entries.
 pub(super) fn lines(entries: &[Entry], column: Option<usize>) -> Result<Vec<Line<'_>>> {
     let mut lines = vec![whole()];
-    // Per entry, whether it shows an amount that is nowhere below it.
+    // Per entry, whether it shows an amount that is nowhere below it. A section whose header has a zero may show what
+    // lies in it by its total alone: nothing posted to the parent itself says nothing of its children.
     let mut shows_leaf = Vec::with_capacity(entries.len());
     for entry in entries {
         let cell = column.and_then(|column| entry.cells.get(column)).map_or("", String::as_str);
@@ -118,7 +119,7 @@ pub(super) fn lines(entries: &[Entry], column: Option<usize>) -> Result<Vec<Line
             LineType::Total => !shows_leaf[entry.section..].iter().any(|shows| *shows),
             _ => true,
         };
-        shows_leaf.push(is_leaf && amount.is_some());
+        shows_leaf.push(is_leaf && amount.is_some_and(|amount| amount != 0 || entry.line_type != LineType::Own));
         if entry.line_type == LineType::Own && amount.is_none() {
             continue;
         }
