@@ -13,5 +13,5 @@ comment on column mart_zoom_metrics.avg_call_duration_mins is 'Minutes per conne
 comment on column mart_app_analytics.metric_date is 'The day, in the time zone of the GA4 property.';
 comment on column mart_app_analytics.avg_session_duration_secs is 'Engagement per session, seconds; 0 when there are none, null when the average does not fit.';
 comment on column mart_app_analytics.screens_per_session is 'Screen views per session; 0 when there are none, null when the average does not fit.';
-comment on column mart_app_analytics.ios_downloads is 'Users who opened the app for the first time on iOS or iPadOS.';
-comment on column mart_app_analytics.android_downloads is 'Users who opened the app for the first time on Android.';
+comment on column mart_app_analytics.ios_downloads is 'Users who opened the app for the first time on iOS or iPadOS; one seen on both systems counts in both.';
+comment on column mart_app_analytics.android_downloads is 'Users who opened the app for the first time on Android; one seen on both systems counts in both.';
