@@ -17,8 +17,7 @@ use super::closed::{serve, void};
 use super::stage::{Stage, as_of};
 
 /// Few tries and no waits, so that giving up takes no time.
-pub const IMPATIENT: &str =
-    "[limits]\ntries = 2\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\nhttp_timeout_secs = 2\n";
+pub const IMPATIENT: &str = "[limits]\ntries = 2\nfirst_backoff_millis = 1\nmax_backoff_secs = 1\n";
 
 async fn stage() -> Stage {
     Stage::with(WorldOptions { ledgers: true, ..Stage::options(7, as_of()) }).await
