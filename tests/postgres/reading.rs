@@ -124,9 +124,9 @@ const OF_ALL: &[(&str, usize, &str)] = &[
 /// How often each read is asked.
 const SAMPLES: usize = 40;
 
-/// What nineteen of twenty of them take at most, on a machine that does other things besides. The target is 50 ms, and what
-/// `make readers` measures: with a release build, beside nights, over a hundred times as many rows.
-const P95: Duration = Duration::from_millis(250);
+/// What nineteen of twenty of them take at most: well below a second, on a machine that runs other tests besides. The target is
+/// 50 ms, and what `make readers` measures: with a release build, beside nights, over a hundred times as many rows.
+const P95: Duration = Duration::from_millis(500);
 
 /// Asks many times; returns the first column.
 async fn soon(test: &TestDatabase, what: &str, sql: &str) -> Vec<String> {
